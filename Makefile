@@ -1,0 +1,63 @@
+# rfm_segments: customer segments, computed inside PostgreSQL.
+#
+#   make && make install       builds and installs for the server that PG_CONFIG names
+#   make installcheck          the regression tests, against an installed extension and a running server
+#   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
+#   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
+#   make demo-stop             ends the demo and removes its server
+#   make dist                  the archive for PGXN, from the last commit
+
+EXTENSION = rfm_segments
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+MODULE_big = $(EXTENSION)
+PGFILEDESC = "rfm_segments - customer segments from order lines"
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = $(OBJS:.o=.d) $(EXTENSION)-$(EXTVERSION).zip
+
+# pg_regress finds test/sql/NAME.sql and expected/NAME.out.
+REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION)
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. --load-extension=$(EXTENSION)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+# These reach the bitcode for the JIT too: it must not round other than the module does.
+PG_CPPFLAGS = -DRFM_VERSION='"$(EXTVERSION)"' -ffp-contract=off \
+	-isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+PG_CFLAGS = -Wall -Wextra -MMD -MP
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install uninstall installcheck clean:
+	@echo "$(PG_CONFIG) names no PostgreSQL to build for: install its development files" \
+		"(Debian: postgresql-server-dev-NN), or set PG_CONFIG." >&2; exit 1
+endif
+
+-include $(OBJS:.o=.d)
+
+# Bitcode has no dependency files of its own.
+$(OBJS:.o=.bc): %.bc: %.o
+src/module.o: $(EXTENSION).control
+
+# The install script is its parts, in the order of their numbers.
+$(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
+	cat $(filter %.sql,$^) > $@
+
+.DELETE_ON_ERROR:
+.PHONY: test demo demo-stop dist
+
+test:
+	@bash test/run.sh
+
+demo:
+	@bash demo/demo.sh start
+
+demo-stop:
+	@bash demo/demo.sh stop
+
+dist:
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD

@@ -1,0 +1,185 @@
+-- 40_profile: what the lines say about each customer.
+
+CREATE FUNCTION rfm.money(amount numeric) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_money_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.money(numeric) IS
+    'An amount as this extension reads it: rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors.';
+CREATE FUNCTION rfm.money(amount double precision) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_money_float8' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.money(double precision) IS
+    'An amount as this extension reads it: its shortest round-trip decimal, rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors.';
+CREATE FUNCTION rfm.money(amount real) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_money_float4' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.money(real) IS
+    'An amount as this extension reads it: its shortest round-trip decimal, rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors.';
+
+CREATE FUNCTION rfm.id_hash(id "any") RETURNS bigint
+    AS 'MODULE_PATHNAME', 'rfm_id_hash' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.id_hash("any") IS 'Internal. The hash, 0 to 4294967295, by which profile_all divides customers into passes. NULL for NULL; a type that is no id is an error.';
+
+CREATE FUNCTION rfm.local_date(at timestamptz, time_zone text) RETURNS date
+    AS 'MODULE_PATHNAME', 'rfm_local_date' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.local_date(timestamptz, text) IS
+    'The date of an instant in a time zone. NULL for NULL; an unknown time zone is an error.';
+
+-- profile: the aggregate over one customer
+
+CREATE TYPE rfm.profile_state;
+CREATE FUNCTION rfm.profile_state_in(cstring) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_state_out(rfm.profile_state) RETURNS cstring
+    AS 'MODULE_PATHNAME', 'rfm_profile_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_state_recv(internal) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_recv' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_state_send(rfm.profile_state) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'rfm_profile_send' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE TYPE rfm.profile_state (
+    INPUT = rfm.profile_state_in, OUTPUT = rfm.profile_state_out,
+    RECEIVE = rfm.profile_state_recv, SEND = rfm.profile_state_send,
+    ALIGNMENT = double, STORAGE = extended);
+COMMENT ON TYPE rfm.profile_state IS
+    'The orders of one customer, made by profile and read by unpack. Equal lines have equal text, in whatever order they came.';
+COMMENT ON FUNCTION rfm.profile_state_in(cstring) IS 'Reads the text form of a profile_state; anything else is an error.';
+COMMENT ON FUNCTION rfm.profile_state_out(rfm.profile_state) IS 'The text form of a profile_state, exact.';
+COMMENT ON FUNCTION rfm.profile_state_recv(internal) IS 'Reads the binary form of a profile_state, which is its text form.';
+COMMENT ON FUNCTION rfm.profile_state_send(rfm.profile_state) IS 'The binary form of a profile_state, which is its text form.';
+
+CREATE FUNCTION rfm.profile_combine(rfm.profile_state, rfm.profile_state) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_combine(rfm.profile_state, rfm.profile_state) IS
+    'The profile of two disjoint sets of lines of one customer. NULL stands for no lines; different id types or windows are an error.';
+CREATE FUNCTION rfm.profile_final(rfm.profile_state) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_final(rfm.profile_state) IS 'A compact copy of a profile_state; the last step of profile.';
+
+CREATE FUNCTION rfm.profile_accum(rfm.profile_state, order_id "any", ordered_at "any", amount "any") RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_accum(rfm.profile_state, order_id "any", ordered_at "any", amount "any", product_id "any") RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_accum(rfm.profile_state, order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_accum(rfm.profile_state, order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_accum(rfm.profile_state, "any", "any", "any") IS 'Adds a line; a step of profile.';
+COMMENT ON FUNCTION rfm.profile_accum(rfm.profile_state, "any", "any", "any", "any") IS 'Adds a line; a step of profile.';
+COMMENT ON FUNCTION rfm.profile_accum(rfm.profile_state, "any", "any", "any", "any", timestamptz) IS 'Adds a line; a step of profile.';
+COMMENT ON FUNCTION rfm.profile_accum(rfm.profile_state, "any", "any", "any", "any", timestamptz, timestamptz, text) IS 'Adds a line; a step of profile.';
+
+CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any") (
+    SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
+    FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
+CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any", product_id "any") (
+    SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
+    FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
+CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz) (
+    SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
+    FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
+CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text) (
+    SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
+    FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile("any", "any", "any") IS
+    'The orders of one customer from his lines (GROUP BY customer_id): ids smallint, integer, bigint, uuid, text or varchar; ordered_at timestamptz, or timestamp or date in UTC; amount numeric, an integer type or a float. Lines with a NULL are left out; no lines give NULL. Read it with unpack.';
+COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any") IS
+    'As profile(order_id, ordered_at, amount); the product of the greatest purchase line of the first order becomes first_product_id. A NULL product is no product.';
+COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz) IS
+    'As profile(order_id, ordered_at, amount, product_id), with a window: orders, lines, revenue and last order count only lines from window_start on (NULL: all); first and second order count all lines.';
+COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timestamptz, text) IS
+    'As profile(order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) are left out, and timestamp and date are read in time_zone (NULL: UTC).';
+
+CREATE FUNCTION rfm.unpack(profile rfm.profile_state, time_zone text DEFAULT 'UTC') RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'rfm_profile_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
+COMMENT ON FUNCTION rfm.unpack(rfm.profile_state, text) IS
+    'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric.';
+
+-- profile_all: the aggregate over all customers
+
+CREATE TYPE rfm.profile_set;
+CREATE FUNCTION rfm.profile_set_in(cstring) RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_set_out(rfm.profile_set) RETURNS cstring
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_set_recv(internal) RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_recv' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_set_send(rfm.profile_set) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_send' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE TYPE rfm.profile_set (
+    INPUT = rfm.profile_set_in, OUTPUT = rfm.profile_set_out,
+    RECEIVE = rfm.profile_set_recv, SEND = rfm.profile_set_send,
+    ALIGNMENT = double, STORAGE = external);
+COMMENT ON TYPE rfm.profile_set IS
+    'The orders of many customers, made by profile_all and read by unpack within the same query. It cannot be read from text.';
+COMMENT ON FUNCTION rfm.profile_set_in(cstring) IS 'Always an error: a profile_set comes from profile_all only.';
+COMMENT ON FUNCTION rfm.profile_set_out(rfm.profile_set) IS 'Says how much a profile_set holds.';
+COMMENT ON FUNCTION rfm.profile_set_recv(internal) IS 'Always an error: a profile_set comes from profile_all only.';
+COMMENT ON FUNCTION rfm.profile_set_send(rfm.profile_set) IS 'Says how much a profile_set holds.';
+
+CREATE FUNCTION rfm.profile_all_combine(internal, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_serialize(internal) RETURNS bytea
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_deserialize(bytea, internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_combine(internal, internal) IS 'Joins the states of two workers; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_serialize(internal) IS 'Sends a state from a worker; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_deserialize(bytea, internal) IS 'Receives a state from a worker; a step of profile_all.';
+
+CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_final(internal, customer_id "any", order_id "any", ordered_at "any", amount "any") RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_accum(internal, "any", "any", "any", "any") IS 'Adds a line; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_final(internal, "any", "any", "any", "any") IS 'The last step of profile_all.';
+CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "any", amount "any") (
+    SFUNC = rfm.profile_all_accum, STYPE = internal, SSPACE = 1048576,
+    FINALFUNC = rfm.profile_all_final, FINALFUNC_EXTRA, FINALFUNC_MODIFY = READ_WRITE,
+    COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
+    DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any") IS
+    'The orders of all customers in one pass over lines in any order: as profile, grouped by customer_id inside. Lines without customer are summed up in a row of their own. Read it with unpack.';
+
+CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any") RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_final(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any") RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_accum(internal, "any", "any", "any", "any", "any") IS 'Adds a line; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_final(internal, "any", "any", "any", "any", "any") IS 'The last step of profile_all.';
+CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any") (
+    SFUNC = rfm.profile_all_accum, STYPE = internal, SSPACE = 1048576,
+    FINALFUNC = rfm.profile_all_final, FINALFUNC_EXTRA, FINALFUNC_MODIFY = READ_WRITE,
+    COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
+    DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any") IS
+    'As profile_all(customer_id, order_id, ordered_at, amount); the product of the greatest purchase line of the first order becomes first_product_id.';
+
+CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_final(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz) RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_accum(internal, "any", "any", "any", "any", "any", timestamptz) IS 'Adds a line; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_final(internal, "any", "any", "any", "any", "any", timestamptz) IS 'The last step of profile_all.';
+CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz) (
+    SFUNC = rfm.profile_all_accum, STYPE = internal, SSPACE = 1048576,
+    FINALFUNC = rfm.profile_all_final, FINALFUNC_EXTRA, FINALFUNC_MODIFY = READ_WRITE,
+    COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
+    DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestamptz) IS
+    'As profile_all(customer_id, order_id, ordered_at, amount, product_id), with a window: orders, lines, revenue and last order count only lines from window_start on (NULL: all); first and second order count all lines.';
+
+CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_final(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint) RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_accum(internal, "any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint) IS 'Adds a line; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_final(internal, "any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint) IS 'The last step of profile_all.';
+CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint) (
+    SFUNC = rfm.profile_all_accum, STYPE = internal, SSPACE = 1048576,
+    FINALFUNC = rfm.profile_all_final, FINALFUNC_EXTRA, FINALFUNC_MODIFY = READ_WRITE,
+    COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
+    DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint) IS
+    'As profile_all(customer_id, order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) are left out, and timestamp and date are read in time_zone (NULL: UTC). It takes at most build_memory bytes (NULL: any number; at least 1 MB) for customers with a hash from hash_from on (NULL: 0); what did not fit is the next pass, from next_hash of unpack on.';
+
+CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, time_zone text DEFAULT 'UTC') RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 100000;
+COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, text) IS
+    'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last).';

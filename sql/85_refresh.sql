@@ -1,0 +1,267 @@
+-- 85_refresh: making the views of a model, filling its stored layers, and the refresh that does both again.
+
+-- views
+
+CREATE FUNCTION rfm.comment_model(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    c record;
+BEGIN
+    EXECUTE format('COMMENT ON SCHEMA %I IS %L', model, 'Customer segments of the model ' || quote_ident(model)
+        || ', made by the extension rfm_segments. Start with the views overview, segments and customers.');
+    FOR c IN
+        SELECT k.relname, k.relkind, d.column_name, d.comment
+        FROM pg_class k
+        JOIN (SELECT * FROM rfm.view_comments()
+              UNION ALL
+              SELECT 'settings', a.attname, col_description('rfm.settings'::regclass, a.attnum)
+              FROM pg_attribute a WHERE a.attrelid = 'rfm.settings'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+              UNION ALL
+              SELECT 'customers', u.dimension, 'Dimension of the model: this column of its accounts. NULL: unknown.'
+              FROM unnest((rfm.resolve_settings(rfm.model_settings(model))).dimensions) u(dimension)) d ON d.relation = k.relname
+        WHERE k.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = model) AND k.relkind IN ('r', 'v', 'm')
+          AND (d.column_name IS NULL OR rfm.column_type(k.oid::regclass, d.column_name) IS NOT NULL)
+    LOOP
+        EXECUTE CASE WHEN c.column_name IS NULL
+            THEN format('COMMENT ON %s %I.%I IS %L', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END,
+                        model, c.relname, c.comment)
+            ELSE format('COMMENT ON COLUMN %I.%I.%I IS %L', model, c.relname, c.column_name, c.comment) END;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION rfm.comment_model(text) IS 'Internal. Puts the comments on the relations and columns of a model.';
+
+CREATE FUNCTION rfm.relation_columns(relation regclass) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT pg_catalog.string_agg(pg_catalog.format('%I %s %s', a.attname, a.atttypid, a.attcollation), ', ' ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) relation AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
+COMMENT ON FUNCTION rfm.relation_columns(regclass) IS 'Internal. The columns of a relation with their types, to compare.';
+
+CREATE FUNCTION rfm.model_relation(model text, name text) RETURNS regclass
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN pg_catalog.to_regclass(pg_catalog.format('%I.%I', model, name));
+COMMENT ON FUNCTION rfm.model_relation(text, text) IS 'Internal. A relation of a model; NULL when there is none of that name.';
+
+CREATE FUNCTION rfm.drop_relation(relation regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF relation IS NOT NULL THEN
+        EXECUTE format('DROP %s %s', CASE (SELECT relkind FROM pg_class WHERE oid = relation)
+            WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, relation);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.drop_relation(regclass) IS 'Internal. Drops a relation of whatever kind; nothing for NULL.';
+
+-- Makes one relation, or replaces a view in place. Stored layers are made empty.
+CREATE FUNCTION rfm.make_relation(model text, storage text, name text, query text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF name NOT IN ('profiles', 'snapshot') THEN
+        EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
+    ELSIF rfm.model_relation(model, name) IS NULL THEN
+        EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
+                       CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
+        EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
+                       CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.make_relation(text, text, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
+
+-- Brings the views of a model in line with its settings, rules and contract relations. Does nothing when their SQL is
+-- unchanged. Views are replaced in place, so that grants and views of others on them survive; only where columns went
+-- away or changed their type they are dropped and made again with their grants.
+CREATE FUNCTION rfm.compile_model(model text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    live    rfm.settings := s;
+    grouped boolean;
+    changed boolean;
+    kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    grants  text[];
+    command text;
+    v       record;
+BEGIN
+    PERFORM rfm.check_contract(s);
+    live.storage := 'view';
+    grouped := s.storage <> 'table' AND rfm.needs_grouping(s);
+
+    EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o'
+        ' FULL JOIN rfm.view_queries($1, $2, $3) n ON n.name = o.name WHERE n.query IS DISTINCT FROM o.query)', model)
+        INTO changed USING model, s, grouped;
+    IF NOT changed AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
+        RETURN false;
+    END IF;
+
+    BEGIN
+        -- what lies below the stored layers, and then the layers themselves when they cannot stay
+        FOR v IN SELECT * FROM rfm.view_queries(model, live, grouped) LOOP
+            EXIT WHEN v.name = 'segment_list';
+            PERFORM rfm.make_relation(model, live.storage, v.name, v.query);
+        END LOOP;
+        IF kind <> 'r' OR s.storage <> 'table' OR rfm.relation_columns(rfm.model_relation(model, 'profiles'))
+                                               <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source')) THEN
+            FOR v IN SELECT * FROM rfm.view_queries(model, live, grouped) LOOP
+                PERFORM rfm.make_relation(model, live.storage, v.name, v.query);
+            END LOOP;
+            PERFORM rfm.drop_relation(rfm.model_relation(model, 'snapshot'));
+            PERFORM rfm.drop_relation(rfm.model_relation(model, 'profiles'));
+        END IF;
+        FOR v IN SELECT * FROM rfm.view_queries(model, s, grouped) LOOP
+            PERFORM rfm.make_relation(model, s.storage, v.name, v.query);
+        END LOOP;
+    EXCEPTION WHEN invalid_table_definition THEN
+        EXECUTE format('SELECT array_agg(format(''GRANT %%s ON %%s TO %%s%%s'', g.privilege_type, c.oid::regclass,'
+            ' CASE WHEN g.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,'
+            ' CASE WHEN g.is_grantable THEN '' WITH GRANT OPTION'' END))'
+            ' FROM %I.compiled_views v JOIN pg_class c ON c.oid = rfm.model_relation($1, v.name), aclexplode(c.relacl) g'
+            ' WHERE v.position >= 0 AND g.grantee <> c.relowner', model) INTO grants USING model;
+        FOR v IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 ORDER BY position DESC', model) LOOP
+            PERFORM rfm.drop_relation(rfm.model_relation(model, v.name));
+        END LOOP;
+        FOR v IN SELECT * FROM rfm.view_queries(model, s, grouped) LOOP
+            PERFORM rfm.make_relation(model, s.storage, v.name, v.query);
+        END LOOP;
+        FOREACH command IN ARRAY coalesce(grants, '{}') LOOP
+            EXECUTE command;
+        END LOOP;
+    END;
+
+    -- views that the settings no longer call for
+    FOR v IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
+            ' (SELECT q.name FROM rfm.view_queries($1, $2, $3) q) ORDER BY position DESC', model) USING model, s, grouped LOOP
+        PERFORM rfm.drop_relation(rfm.model_relation(model, v.name));
+    END LOOP;
+    EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
+    EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
+        ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
+    PERFORM rfm.comment_model(model);
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION rfm.compile_model(text) IS 'Internal. Brings the views of a model in line with its settings; false when they were.';
+
+-- data
+
+-- Computes the profiles and writes only the differences. Goes in passes where build_memory asks for it.
+CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    profiles  regclass := rfm.model_relation(model, 'profiles');
+    columns   text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+                       WHERE attrelid = profiles AND attnum > 0 AND NOT attisdropped);
+    hash_from bigint := 0;
+    pass      record;
+    changed   bigint := 0;
+BEGIN
+    LOOP
+        -- the row without customer_id belongs to the first pass; it tells where the next one starts
+        EXECUTE format(
+            'WITH diff AS MATERIALIZED ('
+            ' SELECT o.old, o.old_id, n.* FROM (SELECT true AS is_new, q.* FROM (%1$s) q) n'
+            ' FULL JOIN (SELECT p.ctid AS old, p.customer_id AS old_id, p.* FROM %2$s p WHERE %3$s) o ON o.customer_id = n.customer_id'
+            ' WHERE n.is_new IS NULL OR o.old IS NULL OR (%4$s) IS DISTINCT FROM (%5$s)),'
+            ' next AS (SELECT max(next_hash) AS hash_from FROM diff),'
+            ' gone AS (DELETE FROM %2$s p USING diff d, next WHERE p.ctid = d.old AND d.is_new IS NULL'
+            ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING 1),'
+            ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING 1),'
+            ' added AS (INSERT INTO %2$s (%6$s) SELECT %7$s FROM diff d WHERE d.is_new AND d.old IS NULL'
+            ' AND (d.customer_id IS NOT NULL OR %8$L = 0) RETURNING 1)'
+            ' SELECT next.hash_from, (SELECT count(*) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(*) FROM added) AS n FROM next',
+            rfm.profiles_query(model, settings, false, hash_from), profiles,
+            CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
+            rfm.prefixed('n', columns), rfm.prefixed('o', columns), columns, rfm.prefixed('d', columns), hash_from)
+            INTO pass;
+        changed := changed + pass.n;
+        EXIT WHEN pass.hash_from IS NULL;
+        hash_from := pass.hash_from;
+    END LOOP;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
+    'Internal. Brings the stored profiles of a model with storage table up to date; the number of rows written or removed.';
+
+CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    query text;
+BEGIN
+    EXECUTE format('SELECT query FROM %I.compiled_views WHERE name = ''snapshot''', model) INTO query;
+    EXECUTE format('DELETE FROM %I.snapshot', model);
+    EXECUTE format('INSERT INTO %I.snapshot %s', model, query);
+END $$;
+COMMENT ON FUNCTION rfm.refresh_snapshot(text) IS 'Internal. Writes the snapshot row of a model with storage table.';
+
+CREATE FUNCTION rfm.prefixed(prefix text, columns text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.concat(prefix, '.', pg_catalog.replace(columns, ', ', pg_catalog.concat(', ', prefix, '.')));
+COMMENT ON FUNCTION rfm.prefixed(text, text) IS 'Internal. A list of columns with the name of a relation before each.';
+
+-- The first build of a model, by its maker.
+CREATE FUNCTION rfm.build_model(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    refresh bigint := rfm.log_start(model, 'the model was created');
+BEGIN
+    IF s.storage = 'materialized' THEN
+        EXECUTE format('REFRESH MATERIALIZED VIEW %I.profiles', model);
+        EXECUTE format('REFRESH MATERIALIZED VIEW %I.snapshot', model);
+        PERFORM rfm.log_end(model, refresh, NULL, NULL);
+    ELSIF s.storage = 'table' THEN
+        PERFORM rfm.log_end(model, refresh, rfm.refresh_tables(model), NULL);
+    ELSE
+        PERFORM rfm.log_end(model, refresh, NULL, NULL);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.build_model(text) IS 'Internal. Fills the stored layers of a new model.';
+
+CREATE FUNCTION rfm.refresh_tables(model text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    was_empty boolean;
+    changed   bigint;
+BEGIN
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.profiles)', model) INTO was_empty;
+    changed := rfm.refresh_profiles(model, rfm.resolve_settings(rfm.model_settings(model)));
+    IF was_empty THEN
+        EXECUTE format('ANALYZE %I.profiles', model);
+    END IF;
+    PERFORM rfm.refresh_snapshot(model);
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_tables(text) IS 'Internal. Brings the stored layers of a model with storage table up to date; the number of profiles written or removed.';
+
+-- log
+
+CREATE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id bigint;
+BEGIN
+    EXECUTE format('INSERT INTO %I.refresh_log (started_at, mode, reason) VALUES (clock_timestamp(), ''full'', $1) RETURNING refresh_id',
+                   model) INTO id USING reason;
+    RETURN id;
+END $$;
+COMMENT ON FUNCTION rfm.log_start(text, text) IS 'Internal. Opens a row in refresh_log; its number.';
+
+CREATE FUNCTION rfm.log_end(model text, refresh bigint, changed bigint, error text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    customers bigint;
+    as_of     timestamptz;
+BEGIN
+    IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
+        EXECUTE format('SELECT (SELECT count(*) FROM %1$I.profiles WHERE orders > 0), (SELECT as_of FROM %1$I.snapshot)', model)
+            INTO customers, as_of;
+    END IF;
+    EXECUTE format('UPDATE %I.refresh_log SET finished_at = clock_timestamp(), customers = $2, changed = $3, as_of = $4, error = $5'
+        ' WHERE refresh_id = $1', model) USING refresh, customers, changed, as_of, error;
+END $$;
+COMMENT ON FUNCTION rfm.log_end(text, bigint, bigint, text) IS 'Internal. Closes a row in refresh_log.';
+
+-- refresh
+
+CREATE PROCEDURE rfm.refresh(model text, full_rebuild boolean DEFAULT false, wait boolean DEFAULT true)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_refresh';
+COMMENT ON PROCEDURE rfm.refresh(text, boolean, boolean) IS
+    'Brings a model up to date: its views in line with settings, rules and contract relations, its stored layers with the data. Readers see the old snapshot or the new one and are not blocked. Runs with the rights of the owner of the model. Called outside a transaction it logs and commits by itself. A second call waits, or with wait => false returns at once.';

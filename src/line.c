@@ -1,0 +1,175 @@
+/*
+ * line.c
+ *	  Reading the lines that profile and profile_all are given: which rows are
+ *	  valid, and their ids, time and amount in the forms of this extension.
+ *
+ * Arguments, from the number `first` on: order_id, ordered_at, amount
+ * [, product_id [, window_start [, as_of, time_zone]]].
+ */
+#include "rfm.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define ORDER_ARG(reader)			((reader)->first)
+#define AT_ARG(reader)				((reader)->first + 1)
+#define AMOUNT_ARG(reader)			((reader)->first + 2)
+#define PRODUCT_ARG(reader)			((reader)->first + 3)
+#define WINDOW_START_ARG(reader)	((reader)->first + 4)
+#define AS_OF_ARG(reader)			((reader)->first + 5)
+#define TIME_ZONE_ARG(reader)		((reader)->first + 6)
+
+/* The time zone of this row, looked up again only when it changed. */
+static void
+read_zone(LineReader *reader, FunctionCallInfo fcinfo)
+{
+	const char *name = "UTC";
+	int			length = 3;
+
+	if (reader->nargs > TIME_ZONE_ARG(reader) && !PG_ARGISNULL(TIME_ZONE_ARG(reader)))
+	{
+		text	   *zone = PG_GETARG_TEXT_PP(TIME_ZONE_ARG(reader));
+
+		name = VARDATA_ANY(zone);
+		length = VARSIZE_ANY_EXHDR(zone);
+	}
+	if (reader->zone_name != NULL &&
+		strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')
+		return;
+	zone_init(&reader->zone, name, length);
+	if (reader->zone_name)
+		pfree(reader->zone_name);
+	reader->zone_name = MemoryContextStrdup(reader->context, pnstrdup(name, length));
+}
+
+/* The window's start in this row. */
+static TimestampTz
+read_window_start(const LineReader *reader, FunctionCallInfo fcinfo)
+{
+	if (reader->nargs <= WINDOW_START_ARG(reader) || PG_ARGISNULL(WINDOW_START_ARG(reader)))
+		return DT_NOBEGIN;
+	return PG_GETARG_TIMESTAMPTZ(WINDOW_START_ARG(reader));
+}
+
+/* Takes the window's start from this row, the first of a state. */
+void
+line_reader_window(LineReader *reader, FunctionCallInfo fcinfo)
+{
+	reader->window_start = read_window_start(reader, fcinfo);
+}
+
+/*
+ * Learns the types of a call, and the window from its first row.  The reader
+ * must live in CurrentMemoryContext.
+ */
+void
+line_reader_init(LineReader *reader, FunctionCallInfo fcinfo, bool with_customer)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+
+	memset(reader, 0, sizeof(*reader));
+	reader->context = CurrentMemoryContext;
+	reader->nargs = PG_NARGS();
+	reader->first = with_customer ? 2 : 1;
+	if (with_customer)
+		reader->customer_kind = id_kind(get_fn_expr_argtype(flinfo, 1), "customer_id");
+	reader->order_kind = id_kind(get_fn_expr_argtype(flinfo, ORDER_ARG(reader)), "order_id");
+	if (reader->nargs > PRODUCT_ARG(reader))
+		reader->product_kind = id_kind(get_fn_expr_argtype(flinfo, PRODUCT_ARG(reader)), "product_id");
+	reader->amount_kind = money_kind(get_fn_expr_argtype(flinfo, AMOUNT_ARG(reader)));
+	reader->at_type = getBaseType(get_fn_expr_argtype(flinfo, AT_ARG(reader)));
+	if (reader->at_type != TIMESTAMPTZOID && reader->at_type != TIMESTAMPOID &&
+		reader->at_type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("ordered_at has type %s", format_type_be(reader->at_type)),
+				 errhint("Cast it to timestamptz, timestamp or date.")));
+	line_reader_window(reader, fcinfo);
+}
+
+/* The instant of a line. */
+static TimestampTz
+read_at(LineReader *reader, FunctionCallInfo fcinfo)
+{
+	Datum		at = PG_GETARG_DATUM(AT_ARG(reader));
+	DateADT		date;
+
+	if (reader->at_type == TIMESTAMPTZOID)
+		return DatumGetTimestampTz(at);
+	read_zone(reader, fcinfo);
+	if (reader->at_type == TIMESTAMPOID)
+		return zone_instant(&reader->zone, DatumGetTimestamp(at));
+	date = DatumGetDateADT(at);
+	if (DATE_IS_NOBEGIN(date))
+		return DT_NOBEGIN;
+	if (DATE_IS_NOEND(date))
+		return DT_NOEND;
+	if (date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("date out of range for timestamp")));
+	return zone_instant(&reader->zone, (Timestamp) date * USECS_PER_DAY);
+}
+
+/*
+ * Reads one row.  False when the line is not valid: order_id, ordered_at or
+ * amount is NULL, or it is not before as_of.  Without a customer the line is
+ * read as unassigned.  Ids in bytes are added to the heap.
+ */
+bool
+line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
+{
+	if (PG_ARGISNULL(ORDER_ARG(reader)) || PG_ARGISNULL(AT_ARG(reader)) ||
+		PG_ARGISNULL(AMOUNT_ARG(reader)))
+		return false;
+
+	line->at = read_at(reader, fcinfo);
+	if (reader->nargs > AS_OF_ARG(reader) && !PG_ARGISNULL(AS_OF_ARG(reader)) &&
+		line->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG(reader)))
+		return false;
+	if (TIMESTAMP_NOT_FINITE(line->at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("ordered_at is infinite"),
+				 errhint("Correct the lines, or leave them out in the view that order_lines names.")));
+
+	if (unlikely(read_window_start(reader, fcinfo) != reader->window_start))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("window_start changes between rows"),
+				 errhint("Give the same window_start for all lines of an aggregate.")));
+	line->in_window = line->at >= reader->window_start;
+	line->amount = money_from_datum(PG_GETARG_DATUM(AMOUNT_ARG(reader)), reader->amount_kind);
+
+	line->assigned = reader->customer_kind == ID_NONE || !PG_ARGISNULL(1);
+	if (!line->assigned)
+		return true;
+	if (reader->customer_kind != ID_NONE)
+	{
+		line->customer = id_from_datum(heap, PG_GETARG_DATUM(1), reader->customer_kind);
+		line->hash = id_hash(reader->customer_kind, line->customer);
+	}
+	line->order = id_from_datum(heap, PG_GETARG_DATUM(ORDER_ARG(reader)), reader->order_kind);
+	line->has_product = reader->product_kind != ID_NONE && !PG_ARGISNULL(PRODUCT_ARG(reader));
+	line->product = line->has_product ?
+		id_from_datum(heap, PG_GETARG_DATUM(PRODUCT_ARG(reader)), reader->product_kind) : 0;
+	return true;
+}
+
+/* Bytes that another heap needs for the ids of a line. */
+Size
+line_id_size(const LineReader *reader, const IdHeap *heap, const Line *line)
+{
+	Size		size = 0;
+
+	if (reader->customer_kind != ID_NONE)
+		size += id_copy_size(heap, line->customer, reader->customer_kind);
+	size += id_copy_size(heap, line->order, reader->order_kind);
+	if (line->has_product)
+		size += id_copy_size(heap, line->product, reader->product_kind);
+	return size;
+}

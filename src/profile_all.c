@@ -1,0 +1,837 @@
+/*
+ * profile_all.c
+ *	  profile_all: the aggregate over the lines of all customers, in one pass
+ *	  and in any order.
+ *
+ * Customers stand in a dense array, their first seen order inline; further
+ * orders stand in a second dense array, as a list for each customer.  An index
+ * of 32-bit positions, hashed by customer, finds the entry.  What would make
+ * this slow is waiting for memory at every row: so rows are read into a small
+ * batch, then all their index slots are prefetched, then all their entries,
+ * and only then the batch is applied, with everything in the cache.
+ *
+ * A customer with more orders than a list can hold gets his orders indexed
+ * too, by customer and order, in a second index shared by all such customers.
+ *
+ * When the memory allowed is used up, the customers in the upper half of the
+ * hash range are dropped and from then on ignored.  The result then says where
+ * the next pass has to start, so that each pass does as much as fits.
+ *
+ * The result is an expanded object, which hands the arrays over without a
+ * copy; flattened, it is the three arrays one after the other.
+ */
+#include "rfm.h"
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+#include "utils/expandeddatum.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define BATCH_LINES		256		/* rows per batch */
+#define LIST_ORDERS		16		/* further orders a list may hold unindexed */
+#define HASH_END		(INT64CONST(1) << 32)	/* one beyond the last hash */
+#define NO_ENTRY		0		/* an empty slot; entries count from 1 */
+#define MAX_ENTRIES		((uint32) 1 << 30)
+#define MIN_LIMIT		((Size) 1024 * 1024)
+
+#define PREFETCH(address) __builtin_prefetch((address), 1)
+
+typedef struct Customer
+{
+	uint64		id;
+	uint32		hash;
+	uint32		lines;			/* purchase lines in the window */
+	MoneySum	revenue;		/* of the window, adjustments too */
+	uint32		nfurther;		/* orders besides the one below */
+	Order		order;			/* the order seen first; next: list of further ones */
+} Customer;
+
+typedef struct FurtherOrder
+{
+	Order		order;			/* next: list of the same customer */
+	uint32		customer;		/* entry it belongs to */
+	uint32		hash;			/* of customer and order, when indexed */
+} FurtherOrder;
+
+/* An open-addressing index of entry numbers; linear probing. */
+typedef struct EntryIndex
+{
+	uint32	   *slots;
+	uint32		mask;			/* number of slots − 1 */
+	uint32		used;
+} EntryIndex;
+
+/* What travels in the flat form and between processes. */
+typedef struct ProfileSetHeader
+{
+	int32		vl_len_;
+	uint8		customer_kind;
+	uint8		order_kind;
+	uint8		product_kind;
+	int64		hash_from;		/* customers with a hash in [from, to) */
+	int64		hash_to;
+	int64		unassigned_lines;	/* purchase lines without customer, in the window */
+	MoneySum	unassigned_revenue;
+	uint32		ncustomers;
+	uint32		nfurther;
+	int64		heap_used;
+	TimestampTz window_start;
+} ProfileSetHeader;
+
+#define FLAT_HEADER_SIZE MAXALIGN(sizeof(ProfileSetHeader))
+
+typedef struct ProfileSet
+{
+	ExpandedObjectHeader eoh;	/* ready for the final function */
+	ProfileSetHeader header;
+	Customer   *customers;		/* entry i stands at i − 1 */
+	FurtherOrder *further;
+	uint32		max_customers;
+	uint32		max_further;
+	IdHeap		heap;
+	EntryIndex		customer_index;
+	EntryIndex		order_index;	/* orders of customers with many */
+	Size		limit;			/* bytes allowed */
+	MemoryContext context;		/* everything here */
+
+	/* lines read but not yet applied */
+	LineReader	reader;
+	IdHeap		batch_heap;
+	int			nbatch;
+	Line		batch[BATCH_LINES];
+} ProfileSet;
+
+/* ---------- index ---------- */
+
+static void
+index_init(EntryIndex *index, MemoryContext context, uint32 slots)
+{
+	index->slots = MemoryContextAllocExtended(context, (Size) slots * sizeof(uint32),
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	index->mask = slots - 1;
+	index->used = 0;
+}
+
+/* Enters a number known to be new. */
+static inline void
+index_add(EntryIndex *index, uint32 hash, uint32 entry)
+{
+	uint32		slot = hash & index->mask;
+
+	while (index->slots[slot] != NO_ENTRY)
+		slot = (slot + 1) & index->mask;
+	index->slots[slot] = entry;
+	index->used++;
+}
+
+/* Whether more entries need a larger index: it is kept at most 5/8 full. */
+static inline bool
+index_is_short(const EntryIndex *index, uint32 more)
+{
+	return (uint64) index->used + more > ((uint64) index->mask + 1) / 8 * 5;
+}
+
+/* Enlarges the customer index for this many more entries. */
+static void
+customer_index_reserve(ProfileSet *set, uint32 more)
+{
+	EntryIndex		index = set->customer_index;
+	uint32		slots = index.mask + 1;
+
+	if (!index_is_short(&index, more))
+		return;
+	while (index_is_short(&index, more))
+		index.mask = (slots *= 2) - 1;
+	pfree(set->customer_index.slots);
+	index_init(&set->customer_index, set->context, slots);
+	for (uint32 entry = 1; entry <= set->header.ncustomers; entry++)
+		index_add(&set->customer_index, set->customers[entry - 1].hash, entry);
+}
+
+/* The slot hash of an order of a customer with many orders. */
+static inline uint32
+order_slot_hash(const ProfileSet *set, uint32 customer, uint64 order)
+{
+	uint64		mixed = ((uint64) customer << 32) | id_hash(set->header.order_kind, order);
+
+	return id_hash(ID_INT8, mixed);
+}
+
+/* Enters an order of a customer with many orders, enlarging the index. */
+static void
+order_index_add(ProfileSet *set, uint32 entry)
+{
+	FurtherOrder *order = &set->further[entry - 1];
+
+	if (set->order_index.slots == NULL)
+		index_init(&set->order_index, set->context, 1024);
+	else if (index_is_short(&set->order_index, 1))
+	{
+		EntryIndex		old = set->order_index;
+
+		index_init(&set->order_index, set->context, (old.mask + 1) * 2);
+		for (uint32 slot = 0; slot <= old.mask; slot++)
+			if (old.slots[slot] != NO_ENTRY)
+				index_add(&set->order_index, set->further[old.slots[slot] - 1].hash, old.slots[slot]);
+		pfree(old.slots);
+	}
+	order->hash = order_slot_hash(set, order->customer, order->order.id);
+	index_add(&set->order_index, order->hash, entry);
+}
+
+/* ---------- the set ---------- */
+
+/* An empty set of customers with hashes in [from, to), in a context of its own. */
+static ProfileSet *
+set_new(MemoryContext parent, const ProfileSetHeader *like, int64 hash_from, int64 hash_to, Size limit)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "rfm profiles", ALLOCSET_DEFAULT_SIZES);
+	ProfileSet *set = MemoryContextAllocZero(context, sizeof(ProfileSet));
+
+	set->context = context;
+	set->header = *like;
+	set->header.hash_from = hash_from;
+	set->header.hash_to = hash_to;
+	set->header.ncustomers = 0;
+	set->header.nfurther = 0;
+	set->header.heap_used = 0;
+	set->limit = limit;
+	set->heap.context = context;
+	set->batch_heap.context = context;
+	set->max_customers = 1024;
+	set->customers = MemoryContextAlloc(context, set->max_customers * sizeof(Customer));
+	set->max_further = 256;
+	set->further = MemoryContextAlloc(context, set->max_further * sizeof(FurtherOrder));
+	index_init(&set->customer_index, context, 2048);
+	return set;
+}
+
+/* Bytes in use. */
+static Size
+set_memory(const ProfileSet *set)
+{
+	return (Size) set->max_customers * sizeof(Customer) +
+		(Size) set->max_further * sizeof(FurtherOrder) +
+		((Size) set->customer_index.mask + 1) * sizeof(uint32) +
+		(set->order_index.slots ? ((Size) set->order_index.mask + 1) * sizeof(uint32) : 0) +
+		set->heap.capacity;
+}
+
+/* Whether customers have to be given up. */
+static inline bool
+set_is_too_large(const ProfileSet *set)
+{
+	return set_memory(set) > set->limit || set->header.ncustomers > MAX_ENTRIES ||
+		set->header.nfurther > MAX_ENTRIES;
+}
+
+/* Bytes of the flat form. */
+static Size
+set_flat_size(const ProfileSet *set)
+{
+	return FLAT_HEADER_SIZE + (Size) set->header.ncustomers * sizeof(Customer) +
+		(Size) set->header.nfurther * sizeof(FurtherOrder) + set->heap.used;
+}
+
+/* The entry of a customer, or NO_ENTRY. */
+static inline uint32
+find_customer(const ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+{
+	const EntryIndex *index = &set->customer_index;
+
+	for (uint32 slot = hash & index->mask;; slot = (slot + 1) & index->mask)
+	{
+		uint32		entry = index->slots[slot];
+
+		if (entry == NO_ENTRY)
+			return NO_ENTRY;
+		if (set->customers[entry - 1].hash == hash &&
+			id_equal(set->header.customer_kind, &set->heap, set->customers[entry - 1].id, heap, id))
+			return entry;
+	}
+}
+
+/* The entry of a customer, made where missing.  There is room in array and index. */
+static inline uint32
+get_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+{
+	uint32		entry = find_customer(set, id, hash, heap);
+	Customer   *customer;
+
+	if (entry != NO_ENTRY)
+		return entry;
+	entry = ++set->header.ncustomers;
+	customer = &set->customers[entry - 1];
+	memset(customer, 0, offsetof(Customer, order));
+	customer->id = id_copy(&set->heap, heap, id, set->header.customer_kind);
+	customer->hash = hash;
+	customer->order.next = NO_ENTRY;
+	/* an inline order without lines yet: greatest -2 says it has no id either */
+	customer->order.greatest = -2;
+	index_add(&set->customer_index, hash, entry);
+	return entry;
+}
+
+/* Adds a further order to a customer's list, and to the index when it is long. */
+static Order *
+add_further(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
+{
+	Customer   *customer = &set->customers[entry - 1];
+	FurtherOrder *further;
+	uint32		position;
+
+	if (set->header.nfurther == set->max_further)
+	{
+		set->max_further *= 2;
+		set->further = repalloc_huge(set->further, (Size) set->max_further * sizeof(FurtherOrder));
+	}
+	position = ++set->header.nfurther;
+	further = &set->further[position - 1];
+	order_init(&further->order, id_copy(&set->heap, heap, order_id, set->header.order_kind));
+	further->order.next = customer->order.next;
+	further->customer = entry;
+	further->hash = 0;
+	customer->order.next = position;
+	customer->nfurther++;
+
+	if (customer->nfurther > LIST_ORDERS + 1)
+		order_index_add(set, position);
+	else if (customer->nfurther == LIST_ORDERS + 1)
+		for (uint32 i = customer->order.next; i != NO_ENTRY; i = set->further[i - 1].order.next)
+			order_index_add(set, i);
+	return &further->order;
+}
+
+/* An order of a customer, made where missing. */
+static inline Order *
+get_order(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
+{
+	Customer   *customer = &set->customers[entry - 1];
+	IdKind		kind = set->header.order_kind;
+
+	if (customer->order.greatest == -2)
+	{
+		order_init(&customer->order, id_copy(&set->heap, heap, order_id, kind));
+		return &customer->order;
+	}
+	if (id_equal(kind, &set->heap, customer->order.id, heap, order_id))
+		return &customer->order;
+	if (customer->nfurther <= LIST_ORDERS)
+	{
+		for (uint32 i = customer->order.next; i != NO_ENTRY; i = set->further[i - 1].order.next)
+			if (id_equal(kind, &set->heap, set->further[i - 1].order.id, heap, order_id))
+				return &set->further[i - 1].order;
+	}
+	else
+	{
+		uint32		hash = order_slot_hash(set, entry, order_id);
+		const EntryIndex *index = &set->order_index;
+
+		for (uint32 slot = hash & index->mask; index->slots[slot] != NO_ENTRY; slot = (slot + 1) & index->mask)
+		{
+			FurtherOrder *further = &set->further[index->slots[slot] - 1];
+
+			if (further->hash == hash && further->customer == entry &&
+				id_equal(kind, &set->heap, further->order.id, heap, order_id))
+				return &further->order;
+		}
+	}
+	return add_further(set, entry, order_id, heap);
+}
+
+/* Room for this many more customers, in array and index. */
+static void
+reserve_customers(ProfileSet *set, uint32 more)
+{
+	if (set->header.ncustomers + more > set->max_customers)
+	{
+		set->max_customers = Max(set->max_customers * 2, set->header.ncustomers + more);
+		set->customers = repalloc_huge(set->customers, (Size) set->max_customers * sizeof(Customer));
+	}
+	customer_index_reserve(set, more);
+}
+
+/* Adds purchase lines to a customer's count. */
+static inline void
+add_lines(Customer *customer, uint32 lines)
+{
+	if (unlikely(pg_add_u32_overflow(customer->lines, lines, &customer->lines)))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a customer has more than 4 billion lines"),
+				 errhint("Look for a placeholder customer_id that stands for many buyers, and map it to NULL.")));
+}
+
+/* Takes over what another set knows of a customer. */
+static void
+merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
+{
+	uint32		entry;
+	Customer   *customer;
+
+	reserve_customers(set, 1);
+	entry = get_customer(set, from->id, from->hash, &other->heap);
+	customer = &set->customers[entry - 1];
+	add_lines(customer, from->lines);
+	money_sum_merge(&customer->revenue, &from->revenue);
+	for (const Order *order = &from->order;;)
+	{
+		order_merge(get_order(set, entry, order->id, &other->heap), order,
+					set->header.product_kind, &set->heap, &other->heap);
+		if (order->next == NO_ENTRY)
+			break;
+		order = &other->further[order->next - 1].order;
+	}
+}
+
+/* Takes over all that another set knows of the customers in this one's range. */
+static void
+merge_set(ProfileSet *set, const ProfileSet *other)
+{
+	for (uint32 i = 0; i < other->header.ncustomers; i++)
+	{
+		const Customer *from = &other->customers[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (from->hash < set->header.hash_to)
+			merge_customer(set, other, from);
+	}
+}
+
+/*
+ * Keeps within the limit: while the set is too large for what is still to
+ * come, the upper half of its hash range is given up.  Returns the set, moved.
+ */
+static ProfileSet *
+keep_limit(ProfileSet *set)
+{
+	while (set_is_too_large(set))
+	{
+		int64		half = set->header.hash_from + (set->header.hash_to - set->header.hash_from) / 2;
+		ProfileSet *smaller;
+
+		if (half == set->header.hash_from || set->header.ncustomers < 2)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the orders of one customer do not fit in build_memory"),
+					 errhint("Raise build_memory, or look for a placeholder customer_id that stands for many buyers.")));
+		smaller = set_new(MemoryContextGetParent(set->context), &set->header,
+						  set->header.hash_from, half, set->limit);
+		smaller->reader = set->reader;
+		smaller->reader.context = smaller->context;
+		smaller->reader.zone_name = NULL;
+		merge_set(smaller, set);
+		MemoryContextDelete(set->context);
+		set = smaller;
+	}
+	return set;
+}
+
+/* Applies the lines of the batch. */
+static void
+apply_batch(ProfileSet *set)
+{
+	EntryIndex	   *index;
+
+	if (set->nbatch == 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	reserve_customers(set, set->nbatch);
+	index = &set->customer_index;
+	for (int i = 0; i < set->nbatch; i++)
+		PREFETCH(&index->slots[set->batch[i].hash & index->mask]);
+	for (int i = 0; i < set->nbatch; i++)
+	{
+		uint32		entry = index->slots[set->batch[i].hash & index->mask];
+
+		if (entry != NO_ENTRY)
+		{
+			PREFETCH(&set->customers[entry - 1]);
+			PREFETCH((char *) &set->customers[entry] - 1);
+		}
+	}
+	for (int i = 0; i < set->nbatch; i++)
+	{
+		const Line *line = &set->batch[i];
+		uint32		entry = get_customer(set, line->customer, line->hash, &set->batch_heap);
+		Customer   *customer = &set->customers[entry - 1];
+
+		if (line->in_window)
+		{
+			money_sum_add(&customer->revenue, line->amount);
+			add_lines(customer, line->amount >= 0);
+		}
+		order_add(get_order(set, entry, line->order, &set->batch_heap), line,
+				  set->header.product_kind, &set->heap, &set->batch_heap);
+	}
+	set->nbatch = 0;
+	set->batch_heap.used = 0;
+}
+
+/* ---------- the aggregate ---------- */
+
+PG_FUNCTION_INFO_V1(rfm_profile_all_accum);
+PG_FUNCTION_INFO_V1(rfm_profile_all_combine);
+PG_FUNCTION_INFO_V1(rfm_profile_all_serialize);
+PG_FUNCTION_INFO_V1(rfm_profile_all_deserialize);
+PG_FUNCTION_INFO_V1(rfm_profile_all_final);
+PG_FUNCTION_INFO_V1(rfm_profile_set_in);
+PG_FUNCTION_INFO_V1(rfm_profile_set_out);
+PG_FUNCTION_INFO_V1(rfm_profile_set_recv);
+PG_FUNCTION_INFO_V1(rfm_profile_set_send);
+PG_FUNCTION_INFO_V1(rfm_profile_set_unpack);
+
+static MemoryContext
+aggregate_context(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "profile_all called outside an aggregate");
+	return context;
+}
+
+/*
+ * Starts a state.  Arguments behind those of the lines: build_memory in bytes
+ * and hash_from, where this pass starts.
+ */
+static ProfileSet *
+start(FunctionCallInfo fcinfo)
+{
+	ProfileSetHeader like = {0};
+	Size		limit = SIZE_MAX;
+	int64		hash_from = 0;
+	ProfileSet *set;
+	MemoryContext old;
+
+	if (PG_NARGS() > 9 && !PG_ARGISNULL(9))
+	{
+		if (PG_GETARG_INT64(9) <= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("build_memory must be positive"),
+					 errhint("Give it in bytes, for example 1073741824.")));
+		limit = Max((Size) PG_GETARG_INT64(9), MIN_LIMIT);
+	}
+	if (PG_NARGS() > 10 && !PG_ARGISNULL(10))
+	{
+		hash_from = PG_GETARG_INT64(10);
+		if (hash_from < 0 || hash_from >= HASH_END)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("hash_from must be between 0 and 4294967295"),
+					 errhint("Start with 0, then give the next_hash that unpack returned.")));
+	}
+	set = set_new(aggregate_context(fcinfo), &like, hash_from, HASH_END, limit);
+	old = MemoryContextSwitchTo(set->context);
+	line_reader_init(&set->reader, fcinfo, true);
+	MemoryContextSwitchTo(old);
+	set->header.customer_kind = set->reader.customer_kind;
+	set->header.order_kind = set->reader.order_kind;
+	set->header.product_kind = set->reader.product_kind;
+	set->header.window_start = set->reader.window_start;
+	return set;
+}
+
+/* Transition: reads the line into the batch, which is applied when full. */
+Datum
+rfm_profile_all_accum(PG_FUNCTION_ARGS)
+{
+	ProfileSet *set = PG_ARGISNULL(0) ? start(fcinfo) : (ProfileSet *) PG_GETARG_POINTER(0);
+	Line	   *line = &set->batch[set->nbatch];
+	Size		heap_used = set->batch_heap.used;
+
+	if (!line_read(&set->reader, fcinfo, &set->batch_heap, line))
+		PG_RETURN_POINTER(set);
+	if (!line->assigned)
+	{
+		if (line->in_window && set->header.hash_from == 0)
+		{
+			money_sum_add(&set->header.unassigned_revenue, line->amount);
+			set->header.unassigned_lines += line->amount >= 0;
+		}
+		PG_RETURN_POINTER(set);
+	}
+	if (line->hash < set->header.hash_from || line->hash >= set->header.hash_to)
+	{
+		set->batch_heap.used = heap_used;
+		PG_RETURN_POINTER(set);
+	}
+	if (++set->nbatch == BATCH_LINES)
+	{
+		apply_batch(set);
+		if (unlikely(set_is_too_large(set)))
+			set = keep_limit(set);
+	}
+	PG_RETURN_POINTER(set);
+}
+
+/* Combine: takes the second state, of another worker, over into the first. */
+Datum
+rfm_profile_all_combine(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = aggregate_context(fcinfo);
+	ProfileSet *a = PG_ARGISNULL(0) ? NULL : (ProfileSet *) PG_GETARG_POINTER(0);
+	ProfileSet *b = PG_ARGISNULL(1) ? NULL : (ProfileSet *) PG_GETARG_POINTER(1);
+
+	if (b == NULL)
+	{
+		if (a == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(a);
+	}
+	if (a == NULL)
+		a = set_new(context, &b->header, b->header.hash_from, b->header.hash_to, b->limit);
+	else
+	{
+		if (a->header.window_start != b->header.window_start)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("window_start changes between rows"),
+					 errhint("Give the same window_start for all lines of an aggregate.")));
+		money_sum_merge(&a->header.unassigned_revenue, &b->header.unassigned_revenue);
+		a->header.unassigned_lines += b->header.unassigned_lines;
+		apply_batch(a);
+	}
+	apply_batch(b);
+	if (b->header.hash_to < a->header.hash_to)
+	{
+		/* what the other worker gave up has to be given up here, too */
+		ProfileSet *smaller = set_new(context, &a->header, a->header.hash_from, b->header.hash_to, a->limit);
+
+		merge_set(smaller, a);
+		MemoryContextDelete(a->context);
+		a = smaller;
+	}
+	merge_set(a, b);
+	PG_RETURN_POINTER(keep_limit(a));
+}
+
+/* Writes the flat form to memory of set_flat_size bytes. */
+static void
+flatten(ProfileSet *set, char *target)
+{
+	ProfileSetHeader *header = (ProfileSetHeader *) target;
+	Size		size = set_flat_size(set);
+
+	memset(target, 0, FLAT_HEADER_SIZE);
+	*header = set->header;
+	header->heap_used = set->heap.used;
+	SET_VARSIZE(header, size);
+	target += FLAT_HEADER_SIZE;
+	memcpy(target, set->customers, (Size) set->header.ncustomers * sizeof(Customer));
+	target += (Size) set->header.ncustomers * sizeof(Customer);
+	memcpy(target, set->further, (Size) set->header.nfurther * sizeof(FurtherOrder));
+	target += (Size) set->header.nfurther * sizeof(FurtherOrder);
+	if (set->heap.used > 0)
+		memcpy(target, set->heap.data, set->heap.used);
+}
+
+/* Reads the flat form: a set without index, which points into it. */
+static void
+view_flat(ProfileSet *set, const ProfileSetHeader *header)
+{
+	char	   *source = (char *) header + FLAT_HEADER_SIZE;
+
+	memset(set, 0, sizeof(*set));
+	set->header = *header;
+	set->customers = (Customer *) source;
+	source += (Size) header->ncustomers * sizeof(Customer);
+	set->further = (FurtherOrder *) source;
+	source += (Size) header->nfurther * sizeof(FurtherOrder);
+	set->heap.data = source;
+	set->heap.used = set->heap.capacity = header->heap_used;
+	set->heap.fixed = true;
+}
+
+/* Refuses what does not fit a datum; says what would help. */
+static void
+check_flat_size(const ProfileSet *set, Size size)
+{
+	if (!AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the profiles of %u customers do not fit in 1 GB", set->header.ncustomers),
+				 errhint("Give profile_all a build_memory of at most 1 GB and go in passes, or group by customer_id with profile.")));
+}
+
+/* Serialise: the flat form and the limit. */
+Datum
+rfm_profile_all_serialize(PG_FUNCTION_ARGS)
+{
+	ProfileSet *set = (ProfileSet *) PG_GETARG_POINTER(0);
+	bytea	   *result;
+	uint64		limit = set->limit;
+	Size		size;
+
+	apply_batch(set);
+	size = MAXALIGN(VARHDRSZ + sizeof(limit)) + set_flat_size(set);
+	check_flat_size(set, size);
+	result = palloc(size);
+	memset(result, 0, MAXALIGN(VARHDRSZ + sizeof(limit)));
+	memcpy(VARDATA(result), &limit, sizeof(limit));
+	flatten(set, (char *) result + MAXALIGN(VARHDRSZ + sizeof(limit)));
+	SET_VARSIZE(result, size);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* Deserialise: a set without index; combine reads it only. */
+Datum
+rfm_profile_all_deserialize(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_P(0);
+	ProfileSet *set = palloc(sizeof(ProfileSet));
+	uint64		limit;
+	char	   *flat = (char *) bytes + MAXALIGN(VARHDRSZ + sizeof(limit));
+
+	aggregate_context(fcinfo);
+	memcpy(&limit, VARDATA(bytes), sizeof(limit));
+	/* a bytea may stand at any multiple of four */
+	if (flat != (char *) MAXALIGN(flat))
+	{
+		Size		size = VARSIZE(bytes) - (flat - (char *) bytes);
+
+		flat = memcpy(palloc(size), flat, size);
+	}
+	view_flat(set, (ProfileSetHeader *) flat);
+	set->limit = limit;
+	PG_RETURN_POINTER(set);
+}
+
+static Size
+expanded_flat_size(ExpandedObjectHeader *eoh)
+{
+	Size		size = set_flat_size((ProfileSet *) eoh);
+
+	check_flat_size((ProfileSet *) eoh, size);
+	return size;
+}
+
+static void
+expanded_flatten(ExpandedObjectHeader *eoh, void *result, Size size pg_attribute_unused())
+{
+	Assert(size == set_flat_size((ProfileSet *) eoh));
+	flatten((ProfileSet *) eoh, result);
+}
+
+static const ExpandedObjectMethods expanded_methods = {expanded_flat_size, expanded_flatten};
+
+/*
+ * Final: the state itself, as an expanded object.  A small pointer to it is
+ * made in the current context, because PostgreSQL 15 flattens and copies a
+ * result that it does not find there.  No rows give an empty set.
+ */
+Datum
+rfm_profile_all_final(PG_FUNCTION_ARGS)
+{
+	ProfileSet *set = PG_ARGISNULL(0) ? start(fcinfo) : (ProfileSet *) PG_GETARG_POINTER(0);
+	char	   *pointer = palloc(EXPANDED_POINTER_SIZE);
+
+	apply_batch(set);
+	set = keep_limit(set);
+	if (set->eoh.eoh_methods == NULL)
+		EOH_init_header(&set->eoh, &expanded_methods, set->context);
+	memcpy(pointer, set->eoh.eoh_ro_ptr, EXPANDED_POINTER_SIZE);
+	PG_RETURN_POINTER(pointer);
+}
+
+/* ---------- the type ---------- */
+
+/* A set from a datum, expanded or flat. */
+static ProfileSet *
+set_from_datum(Datum datum)
+{
+	ProfileSet *set;
+
+	if (VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(datum)))
+		return (ProfileSet *) DatumGetEOHP(datum);
+	set = palloc(sizeof(ProfileSet));
+	view_flat(set, (ProfileSetHeader *) PG_DETOAST_DATUM(datum));
+	return set;
+}
+
+/* No input: a set only comes from profile_all. */
+Datum
+rfm_profile_set_in(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot accept a value of type rfm.profile_set"),
+			 errhint("Compute it with rfm.profile_all.")));
+	PG_RETURN_VOID();
+}
+
+/* No binary input either. */
+Datum
+rfm_profile_set_recv(PG_FUNCTION_ARGS)
+{
+	return rfm_profile_set_in(fcinfo);
+}
+
+/* Output: what it holds, not its bytes. */
+Datum
+rfm_profile_set_out(PG_FUNCTION_ARGS)
+{
+	ProfileSet *set = set_from_datum(PG_GETARG_DATUM(0));
+
+	PG_RETURN_CSTRING(psprintf("(%u customers, %u further orders)",
+							   set->header.ncustomers, set->header.nfurther));
+}
+
+/* Binary output: the same text. */
+Datum
+rfm_profile_set_send(PG_FUNCTION_ARGS)
+{
+	StringInfoData buffer;
+	char	   *text = DatumGetCString(rfm_profile_set_out(fcinfo));
+
+	pq_begintypsend(&buffer);
+	pq_sendbytes(&buffer, text, strlen(text));
+	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+}
+
+/*
+ * unpack(profile_set, time_zone) → a row per customer, after one without
+ * customer for the unassigned lines.
+ */
+Datum
+rfm_profile_set_unpack(PG_FUNCTION_ARGS)
+{
+	ProfileSet *set = set_from_datum(PG_GETARG_DATUM(0));
+	const ProfileSetHeader *header = &set->header;
+	Unpacker   *unpacker = unpacker_begin(fcinfo, header->customer_kind, header->order_kind,
+										  header->product_kind, &set->heap, header->window_start);
+	ProfileRow	row = {0};
+
+	order_summary_init(&row.summary);
+	row.lines = header->unassigned_lines;
+	row.revenue = money_sum_value(&header->unassigned_revenue);
+	row.next_hash = header->hash_to == HASH_END ? 0 : header->hash_to;
+	unpacker_put(unpacker, &row);
+
+	row.assigned = true;
+	for (uint32 i = 0; i < header->ncustomers; i++)
+	{
+		const Customer *customer = &set->customers[i];
+
+		CHECK_FOR_INTERRUPTS();
+		row.customer = customer->id;
+		row.lines = customer->lines;
+		row.revenue = money_sum_value(&customer->revenue);
+		order_summary_init(&row.summary);
+		for (const Order *order = &customer->order;;)
+		{
+			order_summary_add(&row.summary, order, header->order_kind, &set->heap, header->window_start);
+			if (order->next == NO_ENTRY)
+				break;
+			order = &set->further[order->next - 1].order;
+		}
+		unpacker_put(unpacker, &row);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,244 @@
+/*
+ * unpack.c
+ *	  Profiles as rows: the set-returning side that profile and profile_all
+ *	  share.  The caller's column definition list names the columns it wants,
+ *	  in any order, and so also tells the types of the ids.
+ */
+#include "rfm.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+typedef enum ColumnId
+{
+	CUSTOMER_ID,
+	FIRST_ORDER_ID,
+	FIRST_ORDER_AT,
+	FIRST_ORDER_UNTIL,
+	FIRST_ORDER_REVENUE,
+	FIRST_PRODUCT_ID,
+	SECOND_ORDER_AT,
+	LAST_ORDER_AT,
+	LAST_ORDER_DATE,
+	ORDERS,
+	LINES,
+	REVENUE,
+	NEXT_HASH
+} ColumnId;
+
+/* The columns there are; InvalidOid stands for an id of the lines' own type. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[] = {
+	[CUSTOMER_ID] = {"customer_id", InvalidOid},
+	[FIRST_ORDER_ID] = {"first_order_id", InvalidOid},
+	[FIRST_ORDER_AT] = {"first_order_at", TIMESTAMPTZOID},
+	[FIRST_ORDER_UNTIL] = {"first_order_until", TIMESTAMPTZOID},
+	[FIRST_ORDER_REVENUE] = {"first_order_revenue", NUMERICOID},
+	[FIRST_PRODUCT_ID] = {"first_product_id", InvalidOid},
+	[SECOND_ORDER_AT] = {"second_order_at", TIMESTAMPTZOID},
+	[LAST_ORDER_AT] = {"last_order_at", TIMESTAMPTZOID},
+	[LAST_ORDER_DATE] = {"last_order_date", DATEOID},
+	[ORDERS] = {"orders", INT8OID},
+	[LINES] = {"lines", INT8OID},
+	[REVENUE] = {"revenue", NUMERICOID},
+	[NEXT_HASH] = {"next_hash", INT8OID},
+};
+
+struct Unpacker
+{
+	ReturnSetInfo *result;
+	int			ncolumns;
+	ColumnId   *ids;
+	Datum	   *values;
+	bool	   *nulls;
+	IdKind		customer_kind;
+	IdKind		order_kind;
+	IdKind		product_kind;
+	const IdHeap *heap;
+	TimestampTz window_start;
+	Zone		zone;
+	MemoryContext row_context;
+};
+
+/* The kind of ids a column holds. */
+static IdKind
+column_id_kind(const Unpacker *unpacker, ColumnId id)
+{
+	switch (id)
+	{
+		case CUSTOMER_ID:
+			return unpacker->customer_kind;
+		case FIRST_ORDER_ID:
+			return unpacker->order_kind;
+		default:
+			return unpacker->product_kind;
+	}
+}
+
+/*
+ * Finds what a column of the definition list stands for and checks its type.
+ * One with a modifier, such as numeric(10,2), is refused: nothing would round.
+ */
+static ColumnId
+resolve_column(const Unpacker *unpacker, Form_pg_attribute attribute)
+{
+	for (int id = 0; id < (int) lengthof(columns); id++)
+	{
+		Oid			expected = columns[id].type;
+		Oid			type = attribute->atttypid;
+
+		if (strcmp(columns[id].name, NameStr(attribute->attname)) != 0)
+			continue;
+		if (expected == InvalidOid)
+		{
+			IdKind		kind = column_id_kind(unpacker, id);
+
+			/* a column that the lines do not have is NULL, of any type */
+			if (kind == ID_NONE || id_kind(type, columns[id].name) == kind)
+				return id;
+			expected = kind == ID_INT2 ? INT2OID : kind == ID_INT4 ? INT4OID :
+				kind == ID_INT8 ? INT8OID : kind == ID_UUID ? UUIDOID : TEXTOID;
+		}
+		else if (type == expected && attribute->atttypmod < 0)
+			return id;
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column %s has type %s in the column definition list",
+						columns[id].name, format_type_with_typemod(type, attribute->atttypmod)),
+				 errhint("Declare it as %s.", format_type_be(expected))));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("a profile has no column \"%s\"", NameStr(attribute->attname)),
+			 errhint("The columns are customer_id, first_order_id, first_order_at, first_order_until, first_order_revenue, first_product_id, second_order_at, last_order_at, last_order_date, orders, lines, revenue and next_hash.")));
+	return 0;					/* not reached */
+}
+
+/*
+ * Prepares the result of unpack(profile, time_zone): a tuplestore of the
+ * caller's columns.  The unpacker lives in CurrentMemoryContext.
+ */
+Unpacker *
+unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
+			   const IdHeap *heap, TimestampTz window_start)
+{
+	Unpacker   *unpacker = palloc0(sizeof(Unpacker));
+	text	   *zone = PG_GETARG_TEXT_PP(1);
+	TupleDesc	desc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	unpacker->result = (ReturnSetInfo *) fcinfo->resultinfo;
+	unpacker->customer_kind = customer_kind;
+	unpacker->order_kind = order_kind;
+	unpacker->product_kind = product_kind;
+	unpacker->heap = heap;
+	unpacker->window_start = window_start;
+	zone_init(&unpacker->zone, VARDATA_ANY(zone), VARSIZE_ANY_EXHDR(zone));
+
+	desc = unpacker->result->setDesc;
+	unpacker->ncolumns = desc->natts;
+	unpacker->ids = palloc(desc->natts * sizeof(ColumnId));
+	unpacker->values = palloc(desc->natts * sizeof(Datum));
+	unpacker->nulls = palloc(desc->natts * sizeof(bool));
+	for (int i = 0; i < desc->natts; i++)
+		unpacker->ids[i] = resolve_column(unpacker, TupleDescAttr(desc, i));
+	unpacker->row_context = AllocSetContextCreate(CurrentMemoryContext, "rfm unpack row",
+												  ALLOCSET_DEFAULT_SIZES);
+	return unpacker;
+}
+
+/* One column of a row; false for NULL. */
+static bool
+column_value(const Unpacker *unpacker, const ProfileRow *row, ColumnId id, Datum *value)
+{
+	const Order *first = row->summary.first;
+	const Order *second = row->summary.second;
+	bool		in_window = row->summary.orders > 0;
+
+	switch (id)
+	{
+		case CUSTOMER_ID:
+			if (!row->assigned || unpacker->customer_kind == ID_NONE)
+				return false;
+			*value = id_to_datum(unpacker->heap, row->customer, unpacker->customer_kind);
+			return true;
+		case FIRST_ORDER_ID:
+			if (first == NULL)
+				return false;
+			*value = id_to_datum(unpacker->heap, first->id, unpacker->order_kind);
+			return true;
+		case FIRST_ORDER_AT:
+			if (first == NULL)
+				return false;
+			*value = TimestampTzGetDatum(first->first_at);
+			return true;
+		case FIRST_ORDER_UNTIL:
+			if (first == NULL)
+				return false;
+			*value = TimestampTzGetDatum(first->last_at);
+			return true;
+		case FIRST_ORDER_REVENUE:
+			if (first == NULL)
+				return false;
+			*value = NumericGetDatum(money_to_numeric(money_sum_value(&first->revenue)));
+			return true;
+		case FIRST_PRODUCT_ID:
+			if (first == NULL || !first->has_product)
+				return false;
+			*value = id_to_datum(unpacker->heap, first->product, unpacker->product_kind);
+			return true;
+		case SECOND_ORDER_AT:
+			if (second == NULL)
+				return false;
+			*value = TimestampTzGetDatum(second->first_at);
+			return true;
+		case LAST_ORDER_AT:
+			if (!in_window)
+				return false;
+			*value = TimestampTzGetDatum(row->summary.last_at);
+			return true;
+		case LAST_ORDER_DATE:
+			if (!in_window)
+				return false;
+			*value = DateADTGetDatum(zone_date(&unpacker->zone, row->summary.last_at));
+			return true;
+		case ORDERS:
+			*value = Int64GetDatum(row->summary.orders);
+			return true;
+		case LINES:
+			*value = Int64GetDatum(row->lines);
+			return true;
+		case REVENUE:
+			*value = NumericGetDatum(money_to_numeric(row->revenue));
+			return true;
+		case NEXT_HASH:
+			if (row->assigned || row->next_hash == 0)
+				return false;
+			*value = Int64GetDatum(row->next_hash);
+			return true;
+	}
+	return false;
+}
+
+/* Stores one row. */
+void
+unpacker_put(Unpacker *unpacker, const ProfileRow *row)
+{
+	MemoryContext old = MemoryContextSwitchTo(unpacker->row_context);
+
+	for (int i = 0; i < unpacker->ncolumns; i++)
+		unpacker->nulls[i] = !column_value(unpacker, row, unpacker->ids[i], &unpacker->values[i]);
+	tuplestore_putvalues(unpacker->result->setResult, unpacker->result->setDesc,
+						 unpacker->values, unpacker->nulls);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(unpacker->row_context);
+}

@@ -1,0 +1,105 @@
+/*
+ * zone.c
+ *	  Local dates and times of one time zone, as AT TIME ZONE gives them, but
+ *	  with the zone looked up once and no calendar for zones of fixed offset.
+ */
+#include "rfm.h"
+
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+/* Looks a time zone up by name; the server keeps what zone points to. */
+void
+zone_init(Zone *zone, const char *name, int length)
+{
+	char		buffer[TZ_STRLEN_MAX + 1];
+	long		offset;
+
+	if (length <= TZ_STRLEN_MAX)
+	{
+		memcpy(buffer, name, length);
+		buffer[length] = '\0';
+		zone->zone = pg_tzset(buffer);
+	}
+	else
+		zone->zone = NULL;
+	if (zone->zone == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%.*s\" is not known", length, name),
+				 errhint("The view pg_timezone_names lists the known names, for example 'Europe/Berlin'.")));
+	zone->fixed = pg_get_timezone_offset(zone->zone, &offset);
+	zone->offset = zone->fixed ? offset * USECS_PER_SEC : 0;
+}
+
+/* The instant that a local time means. */
+TimestampTz
+zone_instant(const Zone *zone, Timestamp local)
+{
+	TimestampTz result;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+
+	if (TIMESTAMP_NOT_FINITE(local))
+		return local;
+	if (zone->fixed)
+		result = local - zone->offset;
+	else
+	{
+		if (timestamp2tm(local, NULL, &tm, &fsec, NULL, NULL) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					 errmsg("timestamp out of range")));
+		offset = DetermineTimeZoneOffset(&tm, zone->zone);
+		if (tm2timestamp(&tm, fsec, &offset, &result) != 0)
+			result = DT_NOEND;
+	}
+	if (!IS_VALID_TIMESTAMP(result))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	return result;
+}
+
+/* The local date of a finite instant, in days since 2000-01-01. */
+int32
+zone_date(const Zone *zone, TimestampTz at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+
+	if (zone->fixed)
+	{
+		int64		local = at + zone->offset;
+		int64		days = local / USECS_PER_DAY;
+
+		return (int32) (days - (local % USECS_PER_DAY < 0));
+	}
+	if (timestamp2tm(at, &offset, &tm, &fsec, NULL, zone->zone) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+PG_FUNCTION_INFO_V1(rfm_local_date);
+
+/* local_date(instant, time_zone) → date */
+Datum
+rfm_local_date(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
+	text	   *name = PG_GETARG_TEXT_PP(1);
+	Zone		zone;
+
+	zone_init(&zone, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	if (TIMESTAMP_IS_NOBEGIN(at))
+		PG_RETURN_DATEADT(DATEVAL_NOBEGIN);
+	if (TIMESTAMP_IS_NOEND(at))
+		PG_RETURN_DATEADT(DATEVAL_NOEND);
+	PG_RETURN_DATEADT(zone_date(&zone, at));
+}
