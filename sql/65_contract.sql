@@ -256,42 +256,46 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.window_start_sql(rfm.settings) IS 'Internal. SQL of the start of the window; NULL without lookback.';
 
--- The profiles with what accounts, products and visits add to them; the row without customer_id also says as of when.
+-- The profiles as the lines alone give them, with a row without customer_id.
 -- grouped: by customer through profile, which spills to disk, instead of in one pass through profile_all.
 -- hash_from: one pass of several from there on, within build_memory, with the column next_hash.
-CREATE FUNCTION rfm.profiles_query(model text, settings rfm.settings, grouped boolean, hash_from bigint DEFAULT NULL) RETURNS text
+CREATE FUNCTION rfm.profile_rows_query(model text, settings rfm.settings, grouped boolean, hash_from bigint DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s        rfm.settings := settings;
-    customer text := rfm.id_type(s.order_lines, 'customer_id');
-    product  text := rfm.id_type(s.order_lines, 'product_id');
-    columns  text := format('first_order_at timestamptz, first_order_until timestamptz, second_order_at timestamptz,'
+    s       rfm.settings := settings;
+    columns text := format('first_order_at timestamptz, first_order_until timestamptz, second_order_at timestamptz,'
         ' last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
-        ' first_order_revenue numeric, first_product_id %s', product);
-    args     text := format('l.order_id, l.ordered_at, l.amount, l.product_id, %s, %s, %L',
+        ' first_order_revenue numeric, first_product_id %s', rfm.id_type(s.order_lines, 'product_id'));
+    args    text := format('l.order_id, l.ordered_at, l.amount, l.product_id, %s, %s, %L',
         rfm.window_start_sql(s), rfm.as_of_sql(s), s.time_zone);
-    source   text;
 BEGIN
     IF grouped THEN
-        source := format(
-            '(SELECT g.customer_id, u.* FROM (SELECT l.customer_id, rfm.profile(%1$s) AS profile FROM %2$I.valid_lines l'
+        RETURN format(
+            'SELECT g.customer_id, u.* FROM (SELECT l.customer_id, rfm.profile(%1$s) AS profile FROM %2$I.valid_lines l'
             ' WHERE l.customer_id IS NOT NULL GROUP BY l.customer_id) g, LATERAL rfm.unpack(g.profile, %3$L) AS u(%4$s)'
             ' UNION ALL SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %1$s, NULL, NULL) AS profiles'
             ' FROM %2$I.valid_lines l WHERE l.customer_id IS NULL) g,'
-            ' LATERAL rfm.unpack(g.profiles, %3$L) AS u(customer_id %5$s, %4$s)) p',
-            args, model, s.time_zone, columns, customer);
-    ELSE
-        source := format(
-            '(SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %s, %s, %s) AS profiles FROM %I.valid_lines l) g,'
-            ' LATERAL rfm.unpack(g.profiles, %L) AS u(customer_id %s, %s%s)) p',
-            args, CASE WHEN hash_from IS NULL THEN 'NULL' ELSE pg_size_bytes(s.build_memory)::text END, coalesce(hash_from, 0),
-            model, s.time_zone, customer, columns, CASE WHEN hash_from IS NOT NULL THEN ', next_hash bigint' END);
+            ' LATERAL rfm.unpack(g.profiles, %3$L) AS u(customer_id %5$s, %4$s)',
+            args, model, s.time_zone, columns, rfm.id_type(s.order_lines, 'customer_id'));
     END IF;
     RETURN format(
-        'SELECT p.customer_id, %s, p.first_order_at, p.first_order_until, p.second_order_at, p.last_order_at, p.last_order_date,'
-        ' p.orders, p.lines, p.revenue, p.first_order_revenue, p.first_product_id, %s AS first_category,'
-        ' NULL::bigint AS sessions_after_purchase, NULL::bigint AS return_sessions,'
-        ' CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s%s%s FROM %s',
+        'SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %s, %s, %s) AS profiles FROM %I.valid_lines l) g,'
+        ' LATERAL rfm.unpack(g.profiles, %L) AS u(customer_id %s, %s%s)',
+        args, CASE WHEN hash_from IS NULL THEN 'NULL' ELSE pg_size_bytes(s.build_memory)::text END, coalesce(hash_from, 0),
+        model, s.time_zone, rfm.id_type(s.order_lines, 'customer_id'), columns,
+        CASE WHEN hash_from IS NOT NULL THEN ', next_hash bigint' END);
+END $$;
+COMMENT ON FUNCTION rfm.profile_rows_query(text, rfm.settings, boolean, bigint) IS 'Internal. SQL of the profiles as the lines alone give them.';
+
+-- Their rows, a relation p, with what accounts, products and visits add; the row without customer_id says as of when.
+CREATE FUNCTION rfm.profiles_query(model text, settings rfm.settings, p text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s rfm.settings := settings;
+BEGIN
+    RETURN format(
+        'SELECT p.*, %s, %s AS first_category, NULL::bigint AS sessions_after_purchase, NULL::bigint AS return_sessions,'
+        ' CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s%s FROM %s',
         CASE WHEN s.accounts IS NULL THEN 'NULL::text AS channel, NULL::timestamptz AS signed_up_at, false AS has_account'
              ELSE 'a.channel, a.signed_up_at, a.customer_id IS NOT NULL AS has_account' END,
         CASE WHEN s.products IS NULL THEN 'NULL::text' ELSE 'g.category' END,
@@ -299,12 +303,11 @@ BEGIN
         CASE WHEN s.accounts IS NULL THEN 'NULL::bigint AS registered'
              ELSE format('CASE WHEN p.customer_id IS NULL THEN (SELECT count(*) FROM %I.unique_accounts) END AS registered', model) END,
         (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
-        CASE WHEN hash_from IS NOT NULL THEN ', p.next_hash' END,
-        source)
+        p)
         || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %I.unique_accounts a ON a.customer_id = p.customer_id', model) ELSE '' END
         || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %I.unique_products g ON g.product_id = p.first_product_id', model) ELSE '' END;
 END $$;
-COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings, boolean, bigint) IS 'Internal. SQL of the view profiles_source.';
+COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings, text) IS 'Internal. SQL of the profiles with what accounts, products and visits add to them.';
 
 CREATE FUNCTION rfm.needs_grouping(settings rfm.settings) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -58,7 +58,8 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.rules_sql(text, rfm.settings) IS 'Internal. SQL that compiles the segment rules of a model.';
 
--- Every relation of a model that has a query, in the order in which they are made. Storage view computes in scored what the other storages have in profiles and snapshot.
+-- Every relation of a model that has a query, in the order in which they are made. Storage view computes in scored what
+-- the other storages have in profiles and snapshot: the lines once, and of accounts and products only what is asked for.
 CREATE FUNCTION rfm.view_queries(model text, settings rfm.settings, grouped boolean) RETURNS TABLE (name text, query text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -89,7 +90,7 @@ BEGIN
     END IF;
 
     name := 'profiles_source';
-    query := rfm.profiles_query(model, s, grouped);
+    query := rfm.profiles_query(model, s, format('(%s) p', rfm.profile_rows_query(model, s, grouped)));
     RETURN NEXT;
 
     IF NOT live THEN
@@ -109,8 +110,8 @@ BEGIN
     RETURN NEXT;
 
     name := 'scored';
-    query := CASE WHEN live THEN format('WITH p AS MATERIALIZED (SELECT * FROM %I.profiles_source), s AS MATERIALIZED (%s) ',
-                                        model, rfm.snapshot_query(s, 'p', rules)) ELSE '' END
+    query := CASE WHEN live THEN format('WITH p AS MATERIALIZED (%s), s AS (%s) ', rfm.profile_rows_query(model, s, grouped),
+                                        rfm.snapshot_query(s, format('(%s)', rfm.profiles_query(model, s, 'p')), rules)) ELSE '' END
         || format('SELECT p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
         ' p.second_order_at, p.last_order_at, p.orders, p.lines, p.revenue, p.first_order_revenue, p.first_product_id,'
         ' p.first_category, p.sessions_after_purchase, p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
@@ -124,7 +125,7 @@ BEGIN
         ' s.as_of, s.refreshed_at, s.registered, s.unassigned_revenue%2$s FROM %3$s p CROSS JOIN %4$s s',
         's.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs',
         (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
-        CASE WHEN live THEN 'p' ELSE format('%I.profiles', model) END,
+        CASE WHEN live THEN format('(%s)', rfm.profiles_query(model, s, 'p')) ELSE format('%I.profiles', model) END,
         CASE WHEN live THEN 's' ELSE format('%I.snapshot', model) END);
     RETURN NEXT;
 

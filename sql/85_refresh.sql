@@ -147,8 +147,7 @@ CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings) RETURNS 
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     profiles  regclass := rfm.model_relation(model, 'profiles');
-    columns   text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-                       WHERE attrelid = profiles AND attnum > 0 AND NOT attisdropped);
+    columns   text := rfm.column_list(profiles, '%I');
     hash_from bigint := 0;
     pass      record;
     changed   bigint := 0;
@@ -162,14 +161,15 @@ BEGIN
             ' WHERE n.is_new IS NULL OR o.old IS NULL OR (%4$s) IS DISTINCT FROM (%5$s)),'
             ' next AS (SELECT max(next_hash) AS hash_from FROM diff),'
             ' gone AS (DELETE FROM %2$s p USING diff d, next WHERE p.ctid = d.old AND d.is_new IS NULL'
-            ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING 1),'
-            ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING 1),'
+            ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING p.customer_id),'
+            ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING p.customer_id),'
             ' added AS (INSERT INTO %2$s (%6$s) SELECT %7$s FROM diff d WHERE d.is_new AND d.old IS NULL'
-            ' AND (d.customer_id IS NOT NULL OR %8$L = 0) RETURNING 1)'
-            ' SELECT next.hash_from, (SELECT count(*) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(*) FROM added) AS n FROM next',
-            rfm.profiles_query(model, settings, false, hash_from), profiles,
+            ' AND (d.customer_id IS NOT NULL OR %8$L = 0) RETURNING customer_id)'
+            ' SELECT next.hash_from, (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed)'
+            ' + (SELECT count(customer_id) FROM added) AS n FROM next',
+            rfm.profiles_query(model, settings, format('(%s) p', rfm.profile_rows_query(model, settings, false, hash_from))), profiles,
             CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
-            rfm.prefixed('n', columns), rfm.prefixed('o', columns), columns, rfm.prefixed('d', columns), hash_from)
+            rfm.column_list(profiles, 'n.%I'), rfm.column_list(profiles, 'o.%I'), columns, rfm.column_list(profiles, 'd.%I'), hash_from)
             INTO pass;
         changed := changed + pass.n;
         EXIT WHEN pass.hash_from IS NULL;
@@ -180,6 +180,20 @@ END $$;
 COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
     'Internal. Brings the stored profiles of a model with storage table up to date; the number of rows written or removed.';
 
+-- Without statistics the planner takes the snapshot for a large table and compiles what takes a millisecond.
+CREATE FUNCTION rfm.analyze_stored(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{profiles,snapshot}'::text[] LOOP
+        IF (SELECT reltuples <= 0 FROM pg_class WHERE oid = rfm.model_relation(model, name)) THEN
+            EXECUTE format('ANALYZE %I.%I', model, name);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the stored layers of a model that have no statistics yet.';
+
 CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -188,13 +202,16 @@ BEGIN
     EXECUTE format('SELECT query FROM %I.compiled_views WHERE name = ''snapshot''', model) INTO query;
     EXECUTE format('DELETE FROM %I.snapshot', model);
     EXECUTE format('INSERT INTO %I.snapshot %s', model, query);
+    PERFORM rfm.analyze_stored(model);
 END $$;
 COMMENT ON FUNCTION rfm.refresh_snapshot(text) IS 'Internal. Writes the snapshot row of a model with storage table.';
 
-CREATE FUNCTION rfm.prefixed(prefix text, columns text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.concat(prefix, '.', pg_catalog.replace(columns, ', ', pg_catalog.concat(', ', prefix, '.')));
-COMMENT ON FUNCTION rfm.prefixed(text, text) IS 'Internal. A list of columns with the name of a relation before each.';
+CREATE FUNCTION rfm.column_list(relation regclass, pattern text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT pg_catalog.string_agg(pg_catalog.format(pattern, a.attname), ', ' ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) relation AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
+COMMENT ON FUNCTION rfm.column_list(regclass, text) IS 'Internal. The columns of a relation, each put into a format pattern such as n.%I.';
 
 -- The first build of a model, by its maker.
 CREATE FUNCTION rfm.build_model(model text) RETURNS void
@@ -206,6 +223,7 @@ BEGIN
     IF s.storage = 'materialized' THEN
         EXECUTE format('REFRESH MATERIALIZED VIEW %I.profiles', model);
         EXECUTE format('REFRESH MATERIALIZED VIEW %I.snapshot', model);
+        PERFORM rfm.analyze_stored(model);
         PERFORM rfm.log_end(model, refresh, NULL, NULL);
     ELSIF s.storage = 'table' THEN
         PERFORM rfm.log_end(model, refresh, rfm.refresh_tables(model), NULL);
@@ -218,14 +236,8 @@ COMMENT ON FUNCTION rfm.build_model(text) IS 'Internal. Fills the stored layers 
 CREATE FUNCTION rfm.refresh_tables(model text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    was_empty boolean;
-    changed   bigint;
+    changed bigint := rfm.refresh_profiles(model, rfm.resolve_settings(rfm.model_settings(model)));
 BEGIN
-    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.profiles)', model) INTO was_empty;
-    changed := rfm.refresh_profiles(model, rfm.resolve_settings(rfm.model_settings(model)));
-    IF was_empty THEN
-        EXECUTE format('ANALYZE %I.profiles', model);
-    END IF;
     PERFORM rfm.refresh_snapshot(model);
     RETURN changed;
 END $$;

@@ -168,6 +168,7 @@ refresh_model(const Model *model)
 	{
 		refresh_matview(model, "profiles");
 		refresh_matview(model, "snapshot");
+		run_function(model, "SELECT rfm.analyze_stored($1)");
 	}
 	return changed;
 }

@@ -43,10 +43,10 @@ $$;
 -- several customers use; customers with one order and with many.
 CREATE TABLE profile_lines AS
 SELECT CASE WHEN a % 50 > 0 THEN CASE WHEN b % 3 = 0 THEN b / 3 % 12 ELSE b / 3 % 300 END END AS customer,
-	CASE WHEN a / 50 % 60 > 0 THEN c % 250 END AS "order",
-	CASE WHEN a / 3000 % 60 > 0 THEN timestamp '2023-10-27 21:00' + d % 60 * interval '1 hour' + d % 7 * interval '26 days' END AS at,
+	CASE WHEN a / 50 % 60 > 0 THEN CASE WHEN c % 4 = 0 THEN c / 4 % 3 ELSE c % 250 END END AS "order",
+	CASE WHEN a / 3000 % 60 > 0 THEN timestamp '2023-10-27 21:00' + CASE WHEN d % 3 > 0 THEN d % 60 * interval '1 hour' + d % 7 * interval '26 days' ELSE d % 4 * interval '1 day' END END AS at,
 	CASE WHEN a / 180000 % 60 > 0 THEN
-		(ARRAY[0, 9.99, 9.99, 10, e % 1000000 / 100.0, e / 100000000.0, e / 1000.0, -9.99, -(e % 3000000) / 100.0, e % 1000 + 0.00005])[1 + e / 7 % 10]
+		(ARRAY[0, 9.99, 9.99, 10, -9.99, e % 1000000 / 100.0, e / 100000000.0, e / 1000.0, -(e % 3000000) / 100.0, e % 1000 + 0.00005])[1 + e / 7 % CASE WHEN b / 3 % 2 = 0 THEN 10 ELSE 5 END]
 		END::numeric AS amount,
 	CASE WHEN f % 9 > 0 THEN f / 9 % 60 END AS product
 FROM generate_series(1, 3000) i,
