@@ -5,10 +5,12 @@
  *
  * Customers stand in a dense array, their first seen order inline; further
  * orders stand in a second dense array, as a list for each customer.  An index
- * of 32-bit positions, hashed by customer, finds the entry.  What would make
- * this slow is waiting for memory at every row: so rows are read into a small
- * batch, then all their index slots are prefetched, then all their entries,
- * and only then the batch is applied, with everything in the cache.
+ * hashed by customer finds the entry; its slots hold the whole hash beside the
+ * entry's number, so that a look-up reads no entry but the right one.  What
+ * would make this slow is waiting for memory at every row: so rows are read
+ * into a small batch, then all their index slots are prefetched, then the
+ * entries are looked up and prefetched, and only then the batch is applied,
+ * with everything in the cache.
  *
  * A customer with more orders than a list can hold gets his orders indexed
  * too, by customer and order, in a second index shared by all such customers.
@@ -36,6 +38,7 @@
 #define LIST_ORDERS		16		/* further orders a list may hold unindexed */
 #define HASH_END		(INT64CONST(1) << 32)	/* one beyond the last hash */
 #define NO_ENTRY		0		/* an empty slot; entries count from 1 */
+#define NO_ORDER		(-2)	/* greatest of an inline order not yet there */
 #define MAX_ENTRIES		((uint32) 1 << 30)
 #define MIN_LIMIT		((Size) 1024 * 1024)
 
@@ -54,14 +57,20 @@ typedef struct Customer
 typedef struct FurtherOrder
 {
 	Order		order;			/* next: list of the same customer */
-	uint32		customer;		/* entry it belongs to */
-	uint32		hash;			/* of customer and order, when indexed */
+	uint64		customer;		/* entry it belongs to */
 } FurtherOrder;
+
+/* A slot of an index: empty when entry is NO_ENTRY. */
+typedef struct Slot
+{
+	uint32		hash;
+	uint32		entry;
+} Slot;
 
 /* An open-addressing index of entry numbers; linear probing. */
 typedef struct EntryIndex
 {
-	uint32	   *slots;
+	Slot	   *slots;
 	uint32		mask;			/* number of slots − 1 */
 	uint32		used;
 } EntryIndex;
@@ -111,7 +120,7 @@ typedef struct ProfileSet
 static void
 index_init(EntryIndex *index, MemoryContext context, uint32 slots)
 {
-	index->slots = MemoryContextAllocExtended(context, (Size) slots * sizeof(uint32),
+	index->slots = MemoryContextAllocExtended(context, (Size) slots * sizeof(Slot),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	index->mask = slots - 1;
 	index->used = 0;
@@ -123,9 +132,9 @@ index_add(EntryIndex *index, uint32 hash, uint32 entry)
 {
 	uint32		slot = hash & index->mask;
 
-	while (index->slots[slot] != NO_ENTRY)
+	while (index->slots[slot].entry != NO_ENTRY)
 		slot = (slot + 1) & index->mask;
-	index->slots[slot] = entry;
+	index->slots[slot] = (Slot) {hash, entry};
 	index->used++;
 }
 
@@ -136,21 +145,22 @@ index_is_short(const EntryIndex *index, uint32 more)
 	return (uint64) index->used + more > ((uint64) index->mask + 1) / 8 * 5;
 }
 
-/* Enlarges the customer index for this many more entries. */
+/* Enlarges an index for this many more entries. */
 static void
-customer_index_reserve(ProfileSet *set, uint32 more)
+index_reserve(EntryIndex *index, MemoryContext context, uint32 more)
 {
-	EntryIndex		index = set->customer_index;
-	uint32		slots = index.mask + 1;
+	EntryIndex	old = *index;
+	uint32		slots = old.mask + 1;
 
-	if (!index_is_short(&index, more))
+	if (!index_is_short(index, more))
 		return;
-	while (index_is_short(&index, more))
-		index.mask = (slots *= 2) - 1;
-	pfree(set->customer_index.slots);
-	index_init(&set->customer_index, set->context, slots);
-	for (uint32 entry = 1; entry <= set->header.ncustomers; entry++)
-		index_add(&set->customer_index, set->customers[entry - 1].hash, entry);
+	while (index_is_short(index, more))
+		index->mask = (slots *= 2) - 1;
+	index_init(index, context, slots);
+	for (uint32 slot = 0; slot <= old.mask; slot++)
+		if (old.slots[slot].entry != NO_ENTRY)
+			index_add(index, old.slots[slot].hash, old.slots[slot].entry);
+	pfree(old.slots);
 }
 
 /* The slot hash of an order of a customer with many orders. */
@@ -166,22 +176,12 @@ order_slot_hash(const ProfileSet *set, uint32 customer, uint64 order)
 static void
 order_index_add(ProfileSet *set, uint32 entry)
 {
-	FurtherOrder *order = &set->further[entry - 1];
+	FurtherOrder *further = &set->further[entry - 1];
 
 	if (set->order_index.slots == NULL)
 		index_init(&set->order_index, set->context, 1024);
-	else if (index_is_short(&set->order_index, 1))
-	{
-		EntryIndex		old = set->order_index;
-
-		index_init(&set->order_index, set->context, (old.mask + 1) * 2);
-		for (uint32 slot = 0; slot <= old.mask; slot++)
-			if (old.slots[slot] != NO_ENTRY)
-				index_add(&set->order_index, set->further[old.slots[slot] - 1].hash, old.slots[slot]);
-		pfree(old.slots);
-	}
-	order->hash = order_slot_hash(set, order->customer, order->order.id);
-	index_add(&set->order_index, order->hash, entry);
+	index_reserve(&set->order_index, set->context, 1);
+	index_add(&set->order_index, order_slot_hash(set, further->customer, further->order.id), entry);
 }
 
 /* ---------- the set ---------- */
@@ -217,8 +217,8 @@ set_memory(const ProfileSet *set)
 {
 	return (Size) set->max_customers * sizeof(Customer) +
 		(Size) set->max_further * sizeof(FurtherOrder) +
-		((Size) set->customer_index.mask + 1) * sizeof(uint32) +
-		(set->order_index.slots ? ((Size) set->order_index.mask + 1) * sizeof(uint32) : 0) +
+		((Size) set->customer_index.mask + 1) * sizeof(Slot) +
+		(set->order_index.slots ? ((Size) set->order_index.mask + 1) * sizeof(Slot) : 0) +
 		set->heap.capacity;
 }
 
@@ -238,43 +238,59 @@ set_flat_size(const ProfileSet *set)
 		(Size) set->header.nfurther * sizeof(FurtherOrder) + set->heap.used;
 }
 
-/* The entry of a customer, or NO_ENTRY. */
+/*
+ * The first entry from a slot on with this hash, which nearly always is the
+ * customer's, or NO_ENTRY; moves the slot behind it.
+ */
 static inline uint32
-find_customer(const ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+next_candidate(const EntryIndex *index, uint32 hash, uint32 *slot)
 {
-	const EntryIndex *index = &set->customer_index;
-
-	for (uint32 slot = hash & index->mask;; slot = (slot + 1) & index->mask)
+	for (;;)
 	{
-		uint32		entry = index->slots[slot];
+		Slot		found = index->slots[*slot];
 
-		if (entry == NO_ENTRY)
+		if (found.entry == NO_ENTRY)
 			return NO_ENTRY;
-		if (set->customers[entry - 1].hash == hash &&
-			id_equal(set->header.customer_kind, &set->heap, set->customers[entry - 1].id, heap, id))
-			return entry;
+		*slot = (*slot + 1) & index->mask;
+		if (found.hash == hash)
+			return found.entry;
 	}
 }
 
-/* The entry of a customer, made where missing.  There is room in array and index. */
-static inline uint32
-get_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+/* Whether an entry is this customer's. */
+static inline bool
+is_customer(const ProfileSet *set, uint32 entry, uint64 id, const IdHeap *heap)
 {
-	uint32		entry = find_customer(set, id, hash, heap);
-	Customer   *customer;
+	return id_equal(set->header.customer_kind, &set->heap, set->customers[entry - 1].id, heap, id);
+}
 
-	if (entry != NO_ENTRY)
-		return entry;
-	entry = ++set->header.ncustomers;
-	customer = &set->customers[entry - 1];
+/* A new entry for a customer.  There is room in array and index. */
+static uint32
+add_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+{
+	uint32		entry = ++set->header.ncustomers;
+	Customer   *customer = &set->customers[entry - 1];
+
 	memset(customer, 0, offsetof(Customer, order));
 	customer->id = id_copy(&set->heap, heap, id, set->header.customer_kind);
 	customer->hash = hash;
 	customer->order.next = NO_ENTRY;
-	/* an inline order without lines yet: greatest -2 says it has no id either */
-	customer->order.greatest = -2;
+	customer->order.greatest = NO_ORDER;
 	index_add(&set->customer_index, hash, entry);
 	return entry;
+}
+
+/* The entry of a customer, made where missing. */
+static uint32
+get_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
+{
+	uint32		slot = hash & set->customer_index.mask;
+	uint32		entry;
+
+	while ((entry = next_candidate(&set->customer_index, hash, &slot)) != NO_ENTRY)
+		if (is_customer(set, entry, id, heap))
+			return entry;
+	return add_customer(set, id, hash, heap);
 }
 
 /* Adds a further order to a customer's list, and to the index when it is long. */
@@ -295,7 +311,6 @@ add_further(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 	order_init(&further->order, id_copy(&set->heap, heap, order_id, set->header.order_kind));
 	further->order.next = customer->order.next;
 	further->customer = entry;
-	further->hash = 0;
 	customer->order.next = position;
 	customer->nfurther++;
 
@@ -314,7 +329,7 @@ get_order(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 	Customer   *customer = &set->customers[entry - 1];
 	IdKind		kind = set->header.order_kind;
 
-	if (customer->order.greatest == -2)
+	if (customer->order.greatest == NO_ORDER)
 	{
 		order_init(&customer->order, id_copy(&set->heap, heap, order_id, kind));
 		return &customer->order;
@@ -330,13 +345,14 @@ get_order(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 	else
 	{
 		uint32		hash = order_slot_hash(set, entry, order_id);
-		const EntryIndex *index = &set->order_index;
+		uint32		slot = hash & set->order_index.mask;
+		uint32		candidate;
 
-		for (uint32 slot = hash & index->mask; index->slots[slot] != NO_ENTRY; slot = (slot + 1) & index->mask)
+		while ((candidate = next_candidate(&set->order_index, hash, &slot)) != NO_ENTRY)
 		{
-			FurtherOrder *further = &set->further[index->slots[slot] - 1];
+			FurtherOrder *further = &set->further[candidate - 1];
 
-			if (further->hash == hash && further->customer == entry &&
+			if (further->customer == entry &&
 				id_equal(kind, &set->heap, further->order.id, heap, order_id))
 				return &further->order;
 		}
@@ -353,7 +369,7 @@ reserve_customers(ProfileSet *set, uint32 more)
 		set->max_customers = Max(set->max_customers * 2, set->header.ncustomers + more);
 		set->customers = repalloc_huge(set->customers, (Size) set->max_customers * sizeof(Customer));
 	}
-	customer_index_reserve(set, more);
+	index_reserve(&set->customer_index, set->context, more);
 }
 
 /* Adds purchase lines to a customer's count. */
@@ -436,35 +452,44 @@ keep_limit(ProfileSet *set)
 static void
 apply_batch(ProfileSet *set)
 {
-	EntryIndex	   *index;
+	EntryIndex *index = &set->customer_index;
+	uint32		entries[BATCH_LINES];
 
 	if (set->nbatch == 0)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	reserve_customers(set, set->nbatch);
-	index = &set->customer_index;
 	for (int i = 0; i < set->nbatch; i++)
 		PREFETCH(&index->slots[set->batch[i].hash & index->mask]);
 	for (int i = 0; i < set->nbatch; i++)
 	{
-		uint32		entry = index->slots[set->batch[i].hash & index->mask];
+		const Line *line = &set->batch[i];
+		uint32		slot = line->hash & index->mask;
 
-		if (entry != NO_ENTRY)
-		{
-			PREFETCH(&set->customers[entry - 1]);
-			PREFETCH((char *) &set->customers[entry] - 1);
-		}
+		entries[i] = next_candidate(index, line->hash, &slot);
+		if (entries[i] == NO_ENTRY)
+			entries[i] = add_customer(set, line->customer, line->hash, &set->batch_heap);
+		PREFETCH(&set->customers[entries[i] - 1]);
+		PREFETCH((char *) &set->customers[entries[i]] - 1);
 	}
 	for (int i = 0; i < set->nbatch; i++)
 	{
 		const Line *line = &set->batch[i];
-		uint32		entry = get_customer(set, line->customer, line->hash, &set->batch_heap);
-		Customer   *customer = &set->customers[entry - 1];
+		uint32		entry = entries[i];
+		Customer   *customer;
 
+		/* two customers with one hash are rare enough to look up twice */
+		if (unlikely(!is_customer(set, entry, line->customer, &set->batch_heap)))
+			entry = get_customer(set, line->customer, line->hash, &set->batch_heap);
+		customer = &set->customers[entry - 1];
 		if (line->in_window)
 		{
 			money_sum_add(&customer->revenue, line->amount);
-			add_lines(customer, line->amount >= 0);
+			if (line->amount >= 0 && ++customer->lines == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						 errmsg("a customer has more than 4 billion lines"),
+						 errhint("Look for a placeholder customer_id that stands for many buyers, and map it to NULL.")));
 		}
 		order_add(get_order(set, entry, line->order, &set->batch_heap), line,
 				  set->header.product_kind, &set->heap, &set->batch_heap);
