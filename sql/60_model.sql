@@ -85,6 +85,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.check_axis(text, numeric[], numeric[]) IS 'Internal. Refuses cut points or fractions of an axis that cannot be used.';
 
+CREATE FUNCTION rfm.check_list(setting text, list text[], hint text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF array_ndims(list) > 1 THEN
+        RAISE EXCEPTION '% must be a plain list: %', setting, list USING ERRCODE = 'array_subscript_error', HINT = hint;
+    ELSIF array_position(list, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION '% must not contain NULL: %', setting, list USING ERRCODE = 'null_value_not_allowed', HINT = hint;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.check_list(text, text[], text) IS 'Internal. Refuses a list in the settings that is nested or holds NULL.';
+
 CREATE FUNCTION rfm.resolve_settings(settings rfm.settings) RETURNS rfm.settings
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -110,14 +121,13 @@ BEGIN
         RAISE EXCEPTION 'as_of must be finite' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave it out for the moment of the refresh.';
     END IF;
-    IF s.lookback <= interval '0' THEN
-        RAISE EXCEPTION 'lookback must be positive, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
+    IF s.lookback <= interval '0' OR s.lookback > interval '1000 years' THEN
+        RAISE EXCEPTION 'lookback must be positive and at most 1000 years, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
             HINT = 'For example lookback => ''2 years''.';
     END IF;
-    IF array_position(s.excluded_statuses, NULL) IS NOT NULL OR array_position(s.dimensions, NULL) IS NOT NULL THEN
-        RAISE EXCEPTION 'excluded_statuses and dimensions must not contain NULL' USING ERRCODE = 'null_value_not_allowed',
-            HINT = 'Lines without status always count.';
-    END IF;
+    PERFORM rfm.check_list('excluded_statuses', s.excluded_statuses,
+        'For example {Cancelled,Returned}; {} excludes none, and lines without status always count.');
+    PERFORM rfm.check_list('dimensions', s.dimensions, 'For example {country,gender}, columns of the relation accounts.');
     IF s.rules NOT IN ('lifecycle', 'classic') THEN
         RAISE EXCEPTION 'rules "%" are not known', s.rules USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Start with lifecycle or classic, then edit the table segment_rules of the model.';
@@ -215,17 +225,20 @@ COMMENT ON FUNCTION rfm.fill_rules(text, text) IS 'Internal. Fills segment_rules
 CREATE FUNCTION rfm.make_model(model text, settings rfm.settings) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s rfm.settings := rfm.resolve_settings(settings);
+    s    rfm.settings := rfm.resolve_settings(settings);
+    hint text;
 BEGIN
     PERFORM rfm.check_contract(s);
     EXECUTE format('CREATE TABLE %I.settings OF rfm.settings (order_lines WITH OPTIONS NOT NULL)', model);
     EXECUTE format('CREATE UNIQUE INDEX settings_one_row ON %I.settings ((true))', model);
     EXECUTE format('INSERT INTO %I.settings SELECT ($1).*', model) USING settings;
     EXECUTE format('CREATE TABLE %I.segment_rules OF rfm.segment_rule ('
-        ' rule_order PRIMARY KEY, segment WITH OPTIONS NOT NULL CHECK (octet_length(segment) BETWEEN 1 AND 63),'
-        ' stage WITH OPTIONS NOT NULL CHECK (stage IN (''vip'', ''loyal'', ''promising'', ''attention'', ''risk'', ''other'')),'
+        ' rule_order PRIMARY KEY, segment WITH OPTIONS NOT NULL, stage WITH OPTIONS NOT NULL,'
         ' r_min WITH OPTIONS NOT NULL, r_max WITH OPTIONS NOT NULL, f_min WITH OPTIONS NOT NULL, f_max WITH OPTIONS NOT NULL,'
         ' m_min WITH OPTIONS NOT NULL, m_max WITH OPTIONS NOT NULL,'
+        ' CONSTRAINT "segment must have 1 to 63 bytes" CHECK (octet_length(segment) BETWEEN 1 AND 63),'
+        ' CONSTRAINT "stage must be vip, loyal, promising, attention, risk or other"'
+        ' CHECK (stage IN (''vip'', ''loyal'', ''promising'', ''attention'', ''risk'', ''other'')),'
         ' CONSTRAINT "r_min to r_max must be scores from 1 to 9" CHECK (1 <= r_min AND r_min <= r_max AND r_max <= 9),'
         ' CONSTRAINT "f_min to f_max must be scores from 1 to 9" CHECK (1 <= f_min AND f_min <= f_max AND f_max <= 9),'
         ' CONSTRAINT "m_min to m_max must be scores from 1 to 9" CHECK (1 <= m_min AND m_min <= m_max AND m_max <= 9))', model);
@@ -234,10 +247,21 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.refresh_log (refresh_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
         ' started_at timestamptz NOT NULL, finished_at timestamptz, mode text NOT NULL, reason text,'
         ' customers bigint, changed bigint, as_of timestamptz, error text)', model);
-    PERFORM rfm.report_lines(s);
-    PERFORM rfm.report_settings(s);
-    PERFORM rfm.compile_model(model);
-    PERFORM rfm.build_model(model);
+    BEGIN
+        PERFORM rfm.report_lines(s);
+        PERFORM rfm.report_settings(s);
+        PERFORM rfm.compile_model(model);
+        PERFORM rfm.build_model(model);
+    EXCEPTION WHEN OTHERS THEN
+        -- an error of a relation that is read, not one of ours, which say what to do
+        GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+        IF hint <> '' THEN
+            RAISE;
+        END IF;
+        RAISE EXCEPTION 'model "%" could not be built: %', model, SQLERRM USING ERRCODE = SQLSTATE,
+            HINT = format('It failed while reading %s: correct the cause there.',
+                          concat_ws(', ', s.order_lines, s.accounts, s.products, s.visits));
+    END;
 END $$;
 COMMENT ON FUNCTION rfm.make_model(text, rfm.settings) IS 'Internal. Makes everything of a model in its schema and builds it.';
 
@@ -305,9 +329,11 @@ CREATE FUNCTION rfm.create_thelook_model(model text, source_schema text DEFAULT 
         monetary_cutoffs numeric[] DEFAULT NULL, monetary_fractions numeric[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    missing text := (SELECT string_agg(t, ', ') FROM unnest('{order_items,users,products,events}'::text[]) t
-                     WHERE to_regclass(format('%I.%I', source_schema, t)) IS NULL);
+    missing text;
 BEGIN
+    source_schema := coalesce(source_schema, 'public');
+    missing := (SELECT string_agg(t, ', ') FROM unnest('{order_items,users,products,events}'::text[]) t
+                WHERE to_regclass(format('%I.%I', source_schema, t)) IS NULL);
     PERFORM rfm.check_model_name(model);
     IF missing IS NOT NULL THEN
         RAISE EXCEPTION 'schema "%" has no table %', source_schema, missing USING ERRCODE = 'undefined_table',

@@ -73,7 +73,7 @@ DECLARE
 BEGIN
     IF class.oid IS NULL THEN
         RAISE EXCEPTION '%: relation with OID % does not exist', role, relation::oid USING ERRCODE = 'undefined_table',
-            HINT = 'Make it again, or drop the model.';
+            HINT = format('Set %s in the table settings of the model to a relation that exists, or drop the model.', role);
     ELSIF class.relkind NOT IN ('r', 'v', 'm', 'f', 'p') THEN
         RAISE EXCEPTION '%: % is not a table or view', role, relation USING ERRCODE = 'wrong_object_type',
             HINT = 'Name a table or a view.';
@@ -301,7 +301,8 @@ BEGIN
         CASE WHEN s.products IS NULL THEN 'NULL::text' ELSE 'g.category' END,
         rfm.as_of_sql(s),
         CASE WHEN s.accounts IS NULL THEN 'NULL::bigint AS registered'
-             ELSE format('CASE WHEN p.customer_id IS NULL THEN (SELECT count(*) FROM %I.unique_accounts) END AS registered', model) END,
+             ELSE format('CASE WHEN p.customer_id IS NULL THEN (SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL'
+                         ' GROUP BY %s) u) END AS registered', s.accounts, rfm.id_column(s.accounts, 'customer_id')) END,
         (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
         p)
         || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %I.unique_accounts a ON a.customer_id = p.customer_id', model) ELSE '' END
@@ -345,7 +346,7 @@ BEGIN
     FOR report IN EXECUTE format(
         'SELECT status, count(*) AS lines, count(*) FILTER (WHERE customer_id IS NULL) AS missing,'
         ' coalesce(sum(rfm.money(amount)) FILTER (WHERE customer_id IS NULL), 0) AS money,'
-        ' min(at) AS oldest, max(at) FILTER (WHERE amount >= 0 AND at < $1) AS newest,'
+        ' min(at) FILTER (WHERE isfinite(at)) AS oldest, max(at) FILTER (WHERE isfinite(at) AND amount >= 0 AND at < $1) AS newest,'
         ' sum(count(*)) OVER () AS all_lines'
         ' FROM (SELECT %s AS status, x.customer_id, x.amount, %s AS at FROM %s x) x GROUP BY status ORDER BY count(*) DESC, status',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),

@@ -87,7 +87,7 @@ BEGIN
     grouped := s.storage <> 'table' AND rfm.needs_grouping(s);
 
     EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o'
-        ' FULL JOIN rfm.view_queries($1, $2, $3) n ON n.name = o.name WHERE n.query IS DISTINCT FROM o.query)', model)
+        ' FULL JOIN rfm.view_queries($1, $2, $3) n ON n.name = o.name WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL)', model)
         INTO changed USING model, s, grouped;
     IF NOT changed AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
         RETURN false;

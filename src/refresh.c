@@ -232,6 +232,13 @@ try_refresh_model(const Model *model, char **changed)
 	return error;
 }
 
+/* Says in every error which model was being refreshed. */
+static void
+refresh_error_context(void *name)
+{
+	errcontext("refresh of model \"%s\"", (const char *) name);
+}
+
 PG_FUNCTION_INFO_V1(rfm_refresh);
 
 /* CALL refresh(model, full_rebuild, wait) */
@@ -245,6 +252,7 @@ rfm_refresh(PG_FUNCTION_ARGS)
 	int64		refresh;
 	char	   *changed = NULL;
 	ErrorData  *error;
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = refresh_error_context};
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -253,6 +261,8 @@ rfm_refresh(PG_FUNCTION_ARGS)
 				 errhint("CALL rfm.refresh('shop')")));
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	model = find_model(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	context.arg = (void *) model.name;
+	error_context_stack = &context;
 	if (atomic)
 	{
 		if (lock_model(&model, wait))
@@ -275,6 +285,7 @@ rfm_refresh(PG_FUNCTION_ARGS)
 		if (error)
 			ReThrowError(error);
 	}
+	error_context_stack = context.previous;
 	SPI_finish();
 	PG_RETURN_VOID();
 }

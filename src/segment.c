@@ -715,7 +715,7 @@ rfm_rules_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(out.data);
 }
 
-/* The binary form: as the text form, in bytes, names as counted texts. */
+/* The binary form: as the text form, in bytes, names as terminated strings. */
 Datum
 rfm_rules_recv(PG_FUNCTION_ARGS)
 {
@@ -736,12 +736,8 @@ rfm_rules_recv(PG_FUNCTION_ARGS)
 		int			stage = pq_getmsgbyte(in);
 		int			m_min = pq_getmsgbyte(in);
 		int			m_max = pq_getmsgbyte(in);
-		int			length;
-		char	   *name = pq_getmsgtext(in, pq_getmsgint(in, 4), &length);
 
-		if (strlen(name) != (Size) length)
-			rfm_corrupt("rules");
-		draft_read_segment(draft, name, stage, m_min, m_max);
+		draft_read_segment(draft, pq_getmsgstring(in), stage, m_min, m_max);
 	}
 	for (int i = 0; i < cell_count(draft->levels); i++)
 		draft_read_cell(draft, i, pq_getmsgbyte(in));
@@ -766,8 +762,7 @@ rfm_rules_send(PG_FUNCTION_ARGS)
 		pq_sendbyte(&out, segment->stage);
 		pq_sendbyte(&out, segment->m_min);
 		pq_sendbyte(&out, segment->m_max);
-		pq_sendcountedtext(&out, VARDATA_SHORT(segment->name),
-						   VARSIZE_SHORT(segment->name) - VARHDRSZ_SHORT, false);
+		pq_sendstring(&out, text_to_cstring((const text *) segment->name));
 	}
 	pq_sendbytes(&out, (const char *) rules_cells(rules), cell_count(rules->levels));
 	PG_RETURN_BYTEA_P(pq_endtypsend(&out));

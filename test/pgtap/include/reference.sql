@@ -3,7 +3,7 @@
 --
 --     reference.compute(settings, rules)         fills the schema reference: customers, overview, segments, ...
 --     reference.difference(model, view)          how a view of the model differs from it; NULL when it does not
---     reference.compare(model, name)             the seven views as seven tests, named after name
+--     reference.compare(models, name)            the seven views as seven tests, named after name
 --     reference.create_model(model, settings)    rfm.create_model with the same settings
 --
 -- settings is a jsonb object with the names of rfm.create_model's arguments; rules names a set in reference.rule_sets.
@@ -44,7 +44,7 @@ INSERT INTO reference.rule_sets VALUES
 
 -- A column of relation x as SQL: text bytewise, and NULL for a column that is not there.
 CREATE FUNCTION reference.col(relation regclass, name text, missing text) RETURNS text LANGUAGE sql AS $$
-    SELECT coalesce((SELECT CASE WHEN t.typcategory IN ('S', 'E') THEN format('x.%I::text COLLATE "C"', name) ELSE format('x.%I', name) END
+    SELECT coalesce((SELECT CASE WHEN t.typcategory IN ('S', 'E', 'A') THEN format('x.%I::text COLLATE "C"', name) ELSE format('x.%I', name) END
                      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
                      WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped), missing)
 $$;
@@ -103,15 +103,14 @@ BEGIN
 
     -- valid lines, those without customer too
     EXECUTE format('CREATE TABLE reference.lines AS
-        SELECT %s AS customer_id, %s AS order_id, %s AS product_id, %s AS ordered_at, round(x.amount::text::numeric, 4) AS amount,
-               %s >= %L::timestamptz AS in_window
-        FROM %s x
-        WHERE x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AND %4$s < %L::timestamptz
-          AND NOT coalesce(%s::text COLLATE "C" = ANY (%L::text[]), false)',
+        SELECT %1$s AS customer_id, %2$s AS order_id, %3$s AS product_id, %4$s AS ordered_at, round(x.amount::text::numeric, 4) AS amount,
+               %4$s >= %5$L::timestamptz AS in_window
+        FROM %6$s x
+        WHERE x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AND %4$s < %7$L::timestamptz
+          AND NOT coalesce(%8$s::text COLLATE "C" = ANY (%9$L::text[]), false)',
         reference.col(s.order_lines, 'customer_id', NULL), reference.col(s.order_lines, 'order_id', NULL),
         reference.col(s.order_lines, 'product_id', 'NULL::bigint'), reference.instant(s.order_lines, 'ordered_at', tz),
-        reference.instant(s.order_lines, 'ordered_at', tz), window_start, s.order_lines, as_of,
-        reference.col(s.order_lines, 'status', 'NULL'), excluded);
+        window_start, s.order_lines, as_of, reference.col(s.order_lines, 'status', 'NULL'), excluded);
 
     -- every order of every customer, numbered
     CREATE TABLE reference.orders AS
@@ -229,11 +228,72 @@ BEGIN
         FROM reference.customers c LEFT JOIN reference.segment_list l USING (segment)', as_of, (s.accounts IS NOT NULL)::text);
 
     EXECUTE format('CREATE VIEW reference.segment_breakdown AS
+        WITH counted AS (
+            SELECT c.segment, c.segment_rank, d.dimension, d.value, count(*) AS customers, sum(c.revenue) AS revenue
+            FROM reference.customers c, LATERAL (VALUES %s) d(dimension, value) WHERE d.dimension IS NOT NULL GROUP BY 1, 2, 3, 4)
         SELECT segment, segment_rank, dimension, value, customers,
-               (customers::numeric / (SELECT sum(o.customers) FROM counted o
-                                      WHERE o.dimension = c.dimension AND o.value IS NOT DISTINCT FROM c.value))::float8 AS customer_share,
+               (customers / (SELECT sum(o.customers) FROM counted o
+                             WHERE o.dimension = c.dimension AND o.value IS NOT DISTINCT FROM c.value))::float8 AS customer_share,
                revenue, revenue / customers AS average_revenue
-        FROM (SELECT 1) one, LATERAL (SELECT 1) two, counted c');
-EXCEPTION WHEN undefined_table THEN
-    RAISE;
+        FROM counted c', coalesce(nullif(breakdown, ''), '(NULL::text, NULL::text)'));
+
+    EXECUTE format('CREATE VIEW reference.score_cells AS
+        SELECT r, f, m, coalesce((SELECT s.segment FROM reference.rule_sets s
+                                  WHERE s.rules = %L AND r BETWEEN s.r_min AND s.r_max AND f BETWEEN s.f_min AND s.f_max
+                                    AND m BETWEEN s.m_min AND s.m_max ORDER BY s.rule_order LIMIT 1), ''Others'') AS segment,
+               (SELECT count(*) FROM reference.customers c WHERE (c.r, c.f, c.m) = (a.r, b.f, d.m)) AS customers,
+               (SELECT coalesce(sum(c.revenue), 0) FROM reference.customers c WHERE (c.r, c.f, c.m) = (a.r, b.f, d.m)) AS revenue
+        FROM generate_series(1, %s) a(r), generate_series(1, %s) b(f), generate_series(1, %s) d(m)', rules, levels[1], levels[2], levels[3]);
+
+    -- of n customers the first ceil(n * p / 100) are in the first p percent
+    CREATE VIEW reference.pareto AS
+        WITH places AS (SELECT revenue, row_number() OVER (ORDER BY revenue DESC) AS place FROM reference.customers),
+             upto AS (SELECT p, ceil((SELECT count(*) FROM places) * p / 100.0) AS last FROM generate_series(0, 100) p),
+             summed AS (SELECT u.p, (SELECT count(*) FROM places WHERE place <= u.last) AS customers,
+                               (SELECT coalesce(sum(revenue), 0) FROM places WHERE place <= u.last) AS revenue FROM upto u)
+        SELECT b.p AS customer_percentile, b.customers - a.customers AS customers, b.revenue - a.revenue AS revenue,
+               ((b.revenue - a.revenue) / nullif(total.revenue, 0))::float8 AS revenue_share,
+               (b.revenue / nullif(total.revenue, 0))::float8 AS cumulative_revenue_share
+        FROM summed a JOIN summed b ON b.p = a.p + 1 JOIN summed total ON total.p = 100;
 END $$;
+
+-- How a view of a model differs from the reference, every row once and every column but the clock; NULL when it does not.
+CREATE FUNCTION reference.difference(model text, view_name text) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+                     WHERE attrelid = format('%I.%I', model, view_name)::regclass AND attnum > 0 AND attname <> 'refreshed_at');
+    result  text;
+BEGIN
+    EXECUTE format('WITH mine AS (SELECT %1$s FROM %2$I.%3$I), yours AS (SELECT %1$s FROM reference.%3$I),
+        extra AS (SELECT * FROM mine EXCEPT ALL SELECT * FROM yours), missing AS (SELECT * FROM yours EXCEPT ALL SELECT * FROM mine)
+        SELECT CASE WHEN a + b > 0 THEN format(''%%s rows too many, such as %%s; %%s rows missing, such as %%s'', a,
+            (SELECT min(e::text) FROM extra e), b, (SELECT min(m::text) FROM missing m)) END
+        FROM (SELECT (SELECT count(*) FROM extra) AS a, (SELECT count(*) FROM missing) AS b) counted', columns, model, view_name) INTO result;
+    RETURN result;
+END $$;
+
+CREATE FUNCTION reference.views() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{customers,overview,segments,segment_breakdown,score_cells,pareto,churn_risk}'::text[]
+$$;
+
+CREATE FUNCTION reference.compare(models text[], name text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    v text;
+BEGIN
+    FOREACH v IN ARRAY reference.views() LOOP
+        RETURN NEXT is((SELECT string_agg(m || ': ' || reference.difference(m, v), E'\n') FROM unnest(models) m), NULL, name || ': ' || v);
+    END LOOP;
+END $$;
+
+-- rfm.create_model (or configure_model) with the settings of a jsonb object as named arguments.
+CREATE FUNCTION reference.call(routine text, model text, settings jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT rfm.%I(%L%s)', routine, model,
+        (SELECT string_agg(format(', %I => %L', key, CASE WHEN jsonb_typeof(value) = 'array'
+             THEN (SELECT array_agg(e)::text FROM jsonb_array_elements_text(value) e) ELSE value #>> '{}' END), '')
+         FROM jsonb_each(settings)));
+END $$;
+CREATE FUNCTION reference.create_model(model text, settings jsonb) RETURNS void LANGUAGE sql AS $$
+    SELECT reference.call('create_model', model, settings)
+$$;
