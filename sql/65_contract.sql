@@ -202,7 +202,7 @@ BEGIN
             rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
             rfm.id_column(s.order_lines, 'product_id'), s.order_lines)
         || CASE WHEN rfm.column_type(s.order_lines, 'status') IS NOT NULL AND s.excluded_statuses <> '{}'
-                THEN format(' WHERE x.status IS NULL OR x.status::text <> ALL (%L::text[])', s.excluded_statuses) ELSE '' END;
+                THEN format(' WHERE x.status IS NULL OR x.status::text COLLATE "C" <> ALL (%L::text[])', s.excluded_statuses) ELSE '' END;
 END $$;
 COMMENT ON FUNCTION rfm.valid_lines_query(rfm.settings) IS
     'Internal. SQL of the view valid_lines: the order lines without excluded statuses; NULLs and as_of are left to the aggregates.';
@@ -333,49 +333,55 @@ CREATE FUNCTION rfm.report_lines(settings rfm.settings) RETURNS void
 DECLARE
     s          rfm.settings := settings;
     has_status boolean := rfm.column_type(s.order_lines, 'status') IS NOT NULL;
-    report     record;
     as_of      timestamptz;
-    lines      bigint := 0;
-    missing    bigint := 0;
-    money      numeric := 0;
+    -- of the lines of one status
+    status     text;
+    lines      bigint;
+    nobodys    bigint;
+    money      numeric;
+    since      timestamptz;
+    until      timestamptz;
+    -- of all lines, and of those that count
+    all_lines  bigint := 0;
     excluded   bigint := 0;
+    missing    bigint := 0;
+    lost       numeric := 0;
     oldest     timestamptz;
     newest     timestamptz;
 BEGIN
     EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    FOR report IN EXECUTE format(
-        'SELECT status, count(*) AS lines, count(*) FILTER (WHERE customer_id IS NULL) AS missing,'
-        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE customer_id IS NULL), 0) AS money,'
-        ' min(at) FILTER (WHERE isfinite(at)) AS oldest, max(at) FILTER (WHERE isfinite(at) AND amount >= 0 AND at < $1) AS newest,'
-        ' sum(count(*)) OVER () AS all_lines'
+    FOR status, lines, nobodys, money, since, until, all_lines IN EXECUTE format(
+        'SELECT status, count(*), count(*) FILTER (WHERE customer_id IS NULL),'
+        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE customer_id IS NULL), 0),'
+        ' min(at) FILTER (WHERE isfinite(at)), max(at) FILTER (WHERE isfinite(at) AND amount >= 0 AND at < $1),'
+        ' sum(count(*)) OVER ()'
         ' FROM (SELECT %s AS status, x.customer_id, x.amount, %s AS at FROM %s x) x GROUP BY status ORDER BY count(*) DESC, status',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
         s.order_lines) USING as_of
     LOOP
         IF has_status THEN
-            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(report.status), 'NULL'), report.lines,
-                round(100.0 * report.lines / report.all_lines, 1) || ' %',
-                CASE WHEN report.status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
+            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(status), 'NULL'), lines,
+                round(100.0 * lines / all_lines, 1) || ' %',
+                CASE WHEN status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
         END IF;
-        lines := lines + report.lines;
-        IF report.status = ANY (s.excluded_statuses) THEN
-            excluded := excluded + report.lines;
+        IF status = ANY (s.excluded_statuses) THEN
+            excluded := excluded + lines;
         ELSE
-            missing := missing + report.missing;
-            money := money + report.money;
-            oldest := least(oldest, report.oldest);
-            newest := greatest(newest, report.newest);
+            missing := missing + nobodys;
+            lost := lost + money;
+            oldest := least(oldest, since);
+            newest := greatest(newest, until);
         END IF;
     END LOOP;
 
     IF NOT has_status THEN
         RAISE NOTICE 'the lines have no status: all of them count';
-    ELSIF excluded = 0 AND s.excluded_statuses <> '{}' AND lines > 0 THEN
+    ELSIF excluded = 0 AND s.excluded_statuses <> '{}' AND all_lines > 0 THEN
         RAISE WARNING 'none of the excluded statuses % occurs', s.excluded_statuses
             USING HINT = 'Set excluded_statuses to your statuses of cancelled and returned lines, as they are written above.';
     END IF;
     IF missing > 0 THEN
-        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, lines - excluded, round(money, 2);
+        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, all_lines - excluded, round(lost, 2);
     END IF;
     IF newest IS NULL THEN
         RAISE NOTICE 'there are no purchases yet';

@@ -80,6 +80,7 @@ DECLARE
     kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
     grants  text[];
     command text;
+    name    text;
     v       record;
 BEGIN
     PERFORM rfm.check_contract(s);
@@ -116,8 +117,8 @@ BEGIN
             ' CASE WHEN g.is_grantable THEN '' WITH GRANT OPTION'' END))'
             ' FROM %I.compiled_views v JOIN pg_class c ON c.oid = rfm.model_relation($1, v.name), aclexplode(c.relacl) g'
             ' WHERE v.position >= 0 AND g.grantee <> c.relowner', model) INTO grants USING model;
-        FOR v IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 ORDER BY position DESC', model) LOOP
-            PERFORM rfm.drop_relation(rfm.model_relation(model, v.name));
+        FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 ORDER BY position DESC', model) LOOP
+            PERFORM rfm.drop_relation(rfm.model_relation(model, name));
         END LOOP;
         FOR v IN SELECT * FROM rfm.view_queries(model, s, grouped) LOOP
             PERFORM rfm.make_relation(model, s.storage, v.name, v.query);
@@ -128,9 +129,9 @@ BEGIN
     END;
 
     -- views that the settings no longer call for
-    FOR v IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
+    FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
             ' (SELECT q.name FROM rfm.view_queries($1, $2, $3) q) ORDER BY position DESC', model) USING model, s, grouped LOOP
-        PERFORM rfm.drop_relation(rfm.model_relation(model, v.name));
+        PERFORM rfm.drop_relation(rfm.model_relation(model, name));
     END LOOP;
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
@@ -149,7 +150,8 @@ DECLARE
     profiles  regclass := rfm.model_relation(model, 'profiles');
     columns   text := rfm.column_list(profiles, '%I');
     hash_from bigint := 0;
-    pass      record;
+    next_hash bigint;
+    written   bigint;
     changed   bigint := 0;
 BEGIN
     LOOP
@@ -170,10 +172,10 @@ BEGIN
             rfm.profiles_query(model, settings, format('(%s) p', rfm.profile_rows_query(model, settings, false, hash_from))), profiles,
             CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
             rfm.column_list(profiles, 'n.%I'), rfm.column_list(profiles, 'o.%I'), columns, rfm.column_list(profiles, 'd.%I'), hash_from)
-            INTO pass;
-        changed := changed + pass.n;
-        EXIT WHEN pass.hash_from IS NULL;
-        hash_from := pass.hash_from;
+            INTO next_hash, written;
+        changed := changed + written;
+        EXIT WHEN next_hash IS NULL;
+        hash_from := next_hash;
     END LOOP;
     RETURN changed;
 END $$;

@@ -169,7 +169,7 @@ END $$;
 
 -- One shop: its model in the three storages against the reference.
 CREATE FUNCTION reference.test_shop(shop reference.shops) RETURNS SETOF text
-    LANGUAGE plpgsql SET client_min_messages = error AS $$
+    LANGUAGE plpgsql SET client_min_messages = error SET jit = off AS $$
 DECLARE
     settings jsonb := '{"as_of": "2024-03-31 12:00", "order_lines": "shop.order_lines"}'
         || CASE WHEN shop.accounts THEN '{"accounts": "shop.accounts"}'::jsonb ELSE '{}' END

@@ -1,11 +1,11 @@
 -- Every wrong call ends in one clear error that names the thing, with its SQLSTATE and a hint, and
 -- leaves nothing half-made.
 \set ON_ERROR_STOP on
-SET client_min_messages = warning;
+SET client_min_messages = error;
 
 -- What a statement that must fail says; the hint, which our own errors always have, must not be empty.
-CREATE FUNCTION pg_temp.refused(statement text, state text, message text, has_hint boolean DEFAULT true) RETURNS text
-	LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.refused(statement text, state text, message text, has_hint boolean DEFAULT true, what text DEFAULT NULL)
+	RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	hint text;
 	said text := 'not refused';
@@ -20,7 +20,7 @@ BEGIN
 			GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
 			said := concat(SQLSTATE, ' ', SQLERRM, CASE WHEN has_hint AND hint = '' THEN ' (without hint)' END);
 	END;
-	RETURN public.is(said, state || ' ' || message, statement);
+	RETURN public.is(said, state || ' ' || message, coalesce(what, statement));
 END $$;
 
 -- The same for create_model with a relation of order lines, and with more arguments.
@@ -97,9 +97,9 @@ DECLARE
 	result text;
 BEGIN
 	EXECUTE format('CREATE VIEW s.v AS SELECT %s FROM s.lines', columns);
-	result := pg_temp.lines_refused('s.v', state, message);
+	result := pg_temp.refused('SELECT rfm.create_model(''m'', ''s.v'')', state, message, true, 'lines with ' || columns);
 	DROP VIEW s.v;
-	RETURN result || E'\n# ' || columns;
+	RETURN result;
 END $$;
 SELECT pg_temp.view_refused(columns, state, message)
 FROM (VALUES
@@ -302,7 +302,7 @@ SELECT is(pg_temp.state(), :'state', 'and the model stands as before');
 CREATE ROLE bad_input_owner;
 CREATE ROLE bad_input_other;
 SELECT format('GRANT CREATE ON DATABASE %I TO bad_input_owner', current_database()) \gexec
-GRANT USAGE ON SCHEMA s TO bad_input_owner;
+GRANT USAGE ON SCHEMA s TO bad_input_owner, bad_input_other;
 SELECT pg_temp.state() AS state \gset
 SET ROLE bad_input_owner;
 SELECT pg_temp.lines_refused('s.lines', '42501', 'model "m" could not be built: permission denied for table lines');
@@ -316,5 +316,5 @@ SELECT is(pg_temp.state(), :'state', 'nothing of this is left behind either');
 
 SELECT * FROM finish();
 SELECT format('REVOKE ALL ON DATABASE %I FROM bad_input_owner', current_database()) \gexec
-DROP OWNED BY bad_input_owner;
+DROP OWNED BY bad_input_owner, bad_input_other;
 DROP ROLE bad_input_owner, bad_input_other;

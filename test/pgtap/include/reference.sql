@@ -70,7 +70,7 @@ CREATE FUNCTION reference.cuts(cutoffs numeric[], fractions numeric[], sorted nu
 $$;
 
 CREATE FUNCTION reference.compute(settings jsonb, rules text DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql SET client_min_messages = warning SET search_path = pg_catalog AS $$
+    LANGUAGE plpgsql SET client_min_messages = warning SET search_path = pg_catalog SET jit = off AS $$
 DECLARE
     s             reference.settings := jsonb_populate_record(NULL::reference.settings, settings);
     tz            text := coalesce(s.time_zone, 'UTC');
@@ -137,6 +137,8 @@ BEGIN
             reference.col(s.products, 'category', NULL), s.products);
     END IF;
 
+    ANALYZE reference.lines, reference.orders, reference.accounts, reference.products;
+
     CREATE TABLE reference.segment_list AS
         SELECT x.segment, row_number() OVER (ORDER BY x.place) AS segment_rank, x.stage
         FROM (SELECT r.segment, min(r.rule_order) AS place, min(r.stage) AS stage
@@ -164,6 +166,8 @@ BEGIN
         LEFT JOIN reference.products g ON g.product_id%5$s = p.product_id%5$s
         WHERE w.orders > 0', tz, as_of, customer_dims,
         CASE WHEN s.accounts IS NULL THEN '::text' ELSE '' END, CASE WHEN s.products IS NULL THEN '::text' ELSE '' END);
+
+    ANALYZE reference.base;
 
     CREATE TABLE reference.cut_points AS
         SELECT reference.cuts(s.recency_cutoffs, s.recency_fractions, array_agg(recency_days::numeric ORDER BY recency_days)) AS recency,
@@ -259,7 +263,7 @@ END $$;
 
 -- How a view of a model differs from the reference, every row once and every column but the clock; NULL when it does not.
 CREATE FUNCTION reference.difference(model text, view_name text) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog SET jit = off AS $$
 DECLARE
     columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
                      WHERE attrelid = format('%I.%I', model, view_name)::regclass AND attnum > 0 AND attname <> 'refreshed_at');
@@ -291,7 +295,7 @@ CREATE FUNCTION reference.call(routine text, model text, settings jsonb) RETURNS
 BEGIN
     EXECUTE format('SELECT rfm.%I(%L%s)', routine, model,
         (SELECT string_agg(format(', %I => %L', key, CASE WHEN jsonb_typeof(value) = 'array'
-             THEN (SELECT array_agg(e)::text FROM jsonb_array_elements_text(value) e) ELSE value #>> '{}' END), '')
+             THEN (SELECT coalesce(array_agg(e), '{}')::text FROM jsonb_array_elements_text(value) e) ELSE value #>> '{}' END), '')
          FROM jsonb_each(settings)));
 END $$;
 CREATE FUNCTION reference.create_model(model text, settings jsonb) RETURNS void LANGUAGE sql AS $$
