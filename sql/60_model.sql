@@ -282,17 +282,8 @@ BEGIN
         RAISE NOTICE 'the rules that come with the extension are written for five levels on each axis'
             USING HINT = 'Adapt the table segment_rules of the model: scores that no rule covers are Others.';
     END IF;
-    IF settings.accounts IS NULL THEN
-        RAISE NOTICE 'without accounts there is no channel, no sign-up time and no prospects';
-    END IF;
-    IF settings.products IS NULL THEN
-        RAISE NOTICE 'without products there is no first category';
-    END IF;
-    IF settings.visits IS NULL THEN
-        RAISE NOTICE 'without visits there is no activity level';
-    END IF;
 END $$;
-COMMENT ON FUNCTION rfm.report_settings(rfm.settings) IS 'Internal. Tells by NOTICE what the settings of a new model leave out or make hard to read.';
+COMMENT ON FUNCTION rfm.report_settings(rfm.settings) IS 'Internal. Tells by NOTICE where the settings make the rules hard to read.';
 
 CREATE FUNCTION rfm.levels(settings rfm.settings) RETURNS int[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -310,12 +301,15 @@ CREATE FUNCTION rfm.create_model(model text, order_lines regclass, accounts regc
         frequency_cutoffs numeric[] DEFAULT NULL, frequency_fractions numeric[] DEFAULT NULL,
         monetary_cutoffs numeric[] DEFAULT NULL, monetary_fractions numeric[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    settings rfm.settings;
 BEGIN
     PERFORM rfm.check_model_name(model);
     EXECUTE format('CREATE SCHEMA %I', model);
-    PERFORM rfm.make_model(model, ROW(order_lines, accounts, products, visits, storage, as_of, time_zone, lookback,
+    settings := ROW(order_lines, accounts, products, visits, storage, as_of, time_zone, lookback,
         excluded_statuses, dimensions, rules, build_memory, recency_cutoffs, recency_fractions,
-        frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings);
+        frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings;
+    PERFORM rfm.make_model(model, settings);
 END $$;
 COMMENT ON FUNCTION rfm.create_model(text, regclass, regclass, regclass, regclass, text, timestamp, text, interval, text[], text[], text, text, numeric[], numeric[], numeric[], numeric[], numeric[], numeric[]) IS
     'Makes a model: a schema of this name, owned by the caller, with the whole analysis of the order lines (customer_id, order_id, ordered_at, amount [, status] [, product_id]). Reports by NOTICE what it found in them. Every other argument may be NULL for its default. Whatever is wrong is an error, and nothing is left behind.';
@@ -329,7 +323,8 @@ CREATE FUNCTION rfm.create_thelook_model(model text, source_schema text DEFAULT 
         monetary_cutoffs numeric[] DEFAULT NULL, monetary_fractions numeric[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    missing text;
+    missing  text;
+    settings rfm.settings;
 BEGIN
     source_schema := coalesce(source_schema, 'public');
     missing := (SELECT string_agg(t, ', ') FROM unnest('{order_items,users,products,events}'::text[]) t
@@ -348,10 +343,11 @@ BEGIN
         model, source_schema);
     EXECUTE format('CREATE VIEW %I.visits AS SELECT user_id AS customer_id, session_id, created_at AS visited_at'
         ' FROM %I.events WHERE user_id IS NOT NULL', model, source_schema);
-    PERFORM rfm.make_model(model, ROW(format('%I.order_lines', model)::regclass, format('%I.accounts', model)::regclass,
+    settings := ROW(format('%I.order_lines', model)::regclass, format('%I.accounts', model)::regclass,
         format('%I.products', model)::regclass, format('%I.visits', model)::regclass, storage, as_of, time_zone, lookback,
         excluded_statuses, coalesce(dimensions, '{country,gender}'), rules, build_memory, recency_cutoffs, recency_fractions,
-        frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings);
+        frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings;
+    PERFORM rfm.make_model(model, settings);
     -- so that drop_model knows them
     EXECUTE format('INSERT INTO %I.compiled_views SELECT name, -1, ''contract view'''
         ' FROM unnest(''{order_lines,accounts,products,visits}''::name[]) name', model);
@@ -435,6 +431,7 @@ BEGIN
         END IF;
         PERFORM rfm.fill_rules(model, new_rules);
     END IF;
+    PERFORM rfm.report_settings(rfm.resolve_settings(s));
     EXECUTE format('UPDATE %I.settings SET (storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
         ' recency_cutoffs, recency_fractions, frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions) ='
         ' (SELECT $1.storage, $1.as_of, $1.time_zone, $1.lookback, $1.excluded_statuses, $1.dimensions, $1.rules, $1.build_memory,'
@@ -458,8 +455,9 @@ BEGIN
     EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views', model) INTO made;
     made := made || '{refresh_log,compiled_views,segment_rules,settings}';
 
-    SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), E'\n' ORDER BY 1) INTO strangers
+    SELECT string_agg(o.description, E'\n' ORDER BY o.description COLLATE "C") INTO strangers
     FROM pg_depend d
+    CROSS JOIN LATERAL pg_describe_object(d.classid, d.objid, 0) o(description)
     LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = schema_oid
       AND NOT (c.oid IS NOT NULL AND c.relname = ANY (made))

@@ -310,12 +310,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings, text) IS 'Internal. SQL of the profiles with what accounts, products and visits add to them.';
 
-CREATE FUNCTION rfm.needs_grouping(settings rfm.settings) RETURNS boolean
+-- What is stored tells how much memory one pass takes, about 160 bytes per profile; without it, the pass itself does.
+CREATE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s      rfm.settings := settings;
-    result boolean;
+    s        rfm.settings := settings;
+    profiles float4 := (SELECT reltuples FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    result   boolean;
 BEGIN
+    IF profiles > 0 THEN
+        RETURN profiles * 160 > pg_size_bytes(s.build_memory);
+    END IF;
     EXECUTE format('SELECT u.next_hash IS NOT NULL FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount,'
         ' l.product_id, %s, %s, %L, %s, 0) AS profiles FROM (%s) l) g,'
         ' LATERAL rfm.unpack(g.profiles) AS u(customer_id %s, next_hash bigint) WHERE u.customer_id IS NULL',
@@ -323,7 +328,7 @@ BEGIN
         rfm.id_type(s.order_lines, 'customer_id')) INTO result;
     RETURN result;
 END $$;
-COMMENT ON FUNCTION rfm.needs_grouping(rfm.settings) IS
+COMMENT ON FUNCTION rfm.needs_grouping(text, rfm.settings) IS
     'Internal. Whether one pass over the lines would exceed build_memory; storages that cannot go in passes then group instead.';
 
 -- what is in them

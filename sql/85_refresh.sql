@@ -67,63 +67,81 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.make_relation(text, text, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
 
--- Brings the views of a model in line with its settings, rules and contract relations. Does nothing when their SQL is
--- unchanged. Views are replaced in place, so that grants and views of others on them survive; only where columns went
--- away or changed their type they are dropped and made again with their grants.
+CREATE FUNCTION rfm.make_relations(model text, settings rfm.settings, grouped boolean, names text[] DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v record;
+BEGIN
+    FOR v IN SELECT * FROM rfm.view_queries(model, settings, grouped) LOOP
+        IF names IS NULL OR v.name = ANY (names) THEN
+            PERFORM rfm.make_relation(model, settings.storage, v.name, v.query);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION rfm.make_relations(text, rfm.settings, boolean, text[]) IS
+    'Internal. Makes or replaces the relations of a model, or those named, in the order of the data flow.';
+
+CREATE FUNCTION rfm.view_grants(model text) RETURNS text[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    grants text[];
+BEGIN
+    EXECUTE format('SELECT array_agg(format(''GRANT %%s ON %%s TO %%s%%s'', g.privilege_type, c.oid::regclass,'
+        ' CASE WHEN g.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,'
+        ' CASE WHEN g.is_grantable THEN '' WITH GRANT OPTION'' END))'
+        ' FROM %I.compiled_views v JOIN pg_class c ON c.oid = rfm.model_relation($1, v.name), aclexplode(c.relacl) g'
+        ' WHERE v.position >= 0 AND g.grantee <> c.relowner', model) INTO grants USING model;
+    RETURN coalesce(grants, '{}');
+END $$;
+COMMENT ON FUNCTION rfm.view_grants(text) IS 'Internal. The commands that grant again what is granted on the views of a model.';
+
+-- Brings the views of a model in line with its settings, rules and contract relations. A view whose SQL is unchanged is
+-- not touched, so that its readers need not wait; others are replaced in place, so that grants and views of others on them
+-- survive; only where columns went away or changed their type they are dropped and made again with their grants.
 CREATE FUNCTION rfm.compile_model(model text) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
     live    rfm.settings := s;
-    grouped boolean;
-    changed boolean;
     kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    grouped boolean;
+    changed text[];
     grants  text[];
     command text;
     name    text;
-    v       record;
 BEGIN
     PERFORM rfm.check_contract(s);
     live.storage := 'view';
-    grouped := s.storage <> 'table' AND rfm.needs_grouping(s);
+    grouped := s.storage <> 'table' AND rfm.needs_grouping(model, s);
 
-    EXECUTE format('SELECT EXISTS (SELECT FROM (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o'
-        ' FULL JOIN rfm.view_queries($1, $2, $3) n ON n.name = o.name WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL)', model)
+    EXECUTE format('SELECT array_agg(coalesce(n.name, o.name)) FROM rfm.view_queries($1, $2, $3) n'
+        ' FULL JOIN (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o ON n.name = o.name'
+        ' WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL', model)
         INTO changed USING model, s, grouped;
-    IF NOT changed AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
+    IF changed IS NULL AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
         RETURN false;
     END IF;
 
     BEGIN
-        -- what lies below the stored layers, and then the layers themselves when they cannot stay
-        FOR v IN SELECT * FROM rfm.view_queries(model, live, grouped) LOOP
-            EXIT WHEN v.name = 'segment_list';
-            PERFORM rfm.make_relation(model, live.storage, v.name, v.query);
-        END LOOP;
+        -- what lies below the stored layers
+        PERFORM rfm.make_relations(model, live, grouped, ARRAY(
+            SELECT unnest(changed) INTERSECT SELECT unnest('{valid_lines,unique_accounts,unique_products,profiles_source}'::text[])));
+        -- where the layers cannot stay, the views on them are live for a moment
         IF kind <> 'r' OR s.storage <> 'table' OR rfm.relation_columns(rfm.model_relation(model, 'profiles'))
                                                <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source')) THEN
-            FOR v IN SELECT * FROM rfm.view_queries(model, live, grouped) LOOP
-                PERFORM rfm.make_relation(model, live.storage, v.name, v.query);
-            END LOOP;
+            PERFORM rfm.make_relations(model, live, grouped);
             PERFORM rfm.drop_relation(rfm.model_relation(model, 'snapshot'));
             PERFORM rfm.drop_relation(rfm.model_relation(model, 'profiles'));
+            changed := NULL;
         END IF;
-        FOR v IN SELECT * FROM rfm.view_queries(model, s, grouped) LOOP
-            PERFORM rfm.make_relation(model, s.storage, v.name, v.query);
-        END LOOP;
+        PERFORM rfm.make_relations(model, s, grouped, changed);
     EXCEPTION WHEN invalid_table_definition THEN
-        EXECUTE format('SELECT array_agg(format(''GRANT %%s ON %%s TO %%s%%s'', g.privilege_type, c.oid::regclass,'
-            ' CASE WHEN g.grantee = 0 THEN ''PUBLIC'' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,'
-            ' CASE WHEN g.is_grantable THEN '' WITH GRANT OPTION'' END))'
-            ' FROM %I.compiled_views v JOIN pg_class c ON c.oid = rfm.model_relation($1, v.name), aclexplode(c.relacl) g'
-            ' WHERE v.position >= 0 AND g.grantee <> c.relowner', model) INTO grants USING model;
+        grants := rfm.view_grants(model);
         FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 ORDER BY position DESC', model) LOOP
             PERFORM rfm.drop_relation(rfm.model_relation(model, name));
         END LOOP;
-        FOR v IN SELECT * FROM rfm.view_queries(model, s, grouped) LOOP
-            PERFORM rfm.make_relation(model, s.storage, v.name, v.query);
-        END LOOP;
-        FOREACH command IN ARRAY coalesce(grants, '{}') LOOP
+        PERFORM rfm.make_relations(model, s, grouped);
+        FOREACH command IN ARRAY grants LOOP
             EXECUTE command;
         END LOOP;
     END;
@@ -166,7 +184,7 @@ BEGIN
             ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING p.customer_id),'
             ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING p.customer_id),'
             ' added AS (INSERT INTO %2$s (%6$s) SELECT %7$s FROM diff d WHERE d.is_new AND d.old IS NULL'
-            ' AND (d.customer_id IS NOT NULL OR %8$L = 0) RETURNING customer_id)'
+            ' AND (d.customer_id IS NOT NULL OR %8$s = 0) RETURNING customer_id)'
             ' SELECT next.hash_from, (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed)'
             ' + (SELECT count(customer_id) FROM added) AS n FROM next',
             rfm.profiles_query(model, settings, format('(%s) p', rfm.profile_rows_query(model, settings, false, hash_from))), profiles,
@@ -244,6 +262,20 @@ BEGIN
     RETURN changed;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_tables(text) IS 'Internal. Brings the stored layers of a model with storage table up to date; the number of profiles written or removed.';
+
+CREATE FUNCTION rfm.report_age(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    days int;
+BEGIN
+    EXECUTE format('SELECT s.as_of_date - max(p.last_order_date) FROM %1$I.snapshot s, %1$I.profiles p GROUP BY s.as_of_date', model)
+        INTO days;
+    IF days > 90 THEN
+        RAISE NOTICE 'the newest purchase is % days older than as_of: by then everyone hibernates', days
+            USING HINT = 'Is the load of the order lines still running? For a static export set as_of with rfm.configure_model.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.report_age(text) IS 'Internal. Tells by NOTICE when the newest purchase is over 90 days older than as_of.';
 
 -- log
 

@@ -170,6 +170,8 @@ refresh_model(const Model *model)
 		refresh_matview(model, "snapshot");
 		run_function(model, "SELECT rfm.analyze_stored($1)");
 	}
+	if (strcmp(storage, "view") != 0)
+		run_function(model, "SELECT rfm.report_age($1)");
 	return changed;
 }
 
