@@ -342,6 +342,7 @@ DECLARE
     -- of the lines of one status
     status     text;
     lines      bigint;
+    valid      bigint;
     nobodys    bigint;
     money      numeric;
     since      timestamptz;
@@ -349,18 +350,21 @@ DECLARE
     -- of all lines, and of those that count
     all_lines  bigint := 0;
     excluded   bigint := 0;
+    counted    bigint := 0;
     missing    bigint := 0;
     lost       numeric := 0;
     oldest     timestamptz;
     newest     timestamptz;
 BEGIN
     EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    FOR status, lines, nobodys, money, since, until, all_lines IN EXECUTE format(
-        'SELECT status, count(*), count(*) FILTER (WHERE customer_id IS NULL),'
-        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE customer_id IS NULL), 0),'
-        ' min(at) FILTER (WHERE isfinite(at)), max(at) FILTER (WHERE isfinite(at) AND amount >= 0 AND at < $1),'
+    FOR status, lines, valid, nobodys, money, since, until, all_lines IN EXECUTE format(
+        'SELECT status, count(*), count(*) FILTER (WHERE valid), count(*) FILTER (WHERE valid AND customer_id IS NULL),'
+        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0),'
+        ' min(at) FILTER (WHERE valid AND isfinite(at)), max(at) FILTER (WHERE valid AND isfinite(at) AND amount >= 0),'
         ' sum(count(*)) OVER ()'
-        ' FROM (SELECT %s AS status, x.customer_id, x.amount, %s AS at FROM %s x) x GROUP BY status ORDER BY count(*) DESC, status',
+        ' FROM (SELECT %1$s AS status, x.customer_id, x.amount, %2$s AS at,'
+        ' x.order_id IS NOT NULL AND x.amount IS NOT NULL AND coalesce(%2$s < $1, false) AS valid FROM %3$s x) x'
+        ' GROUP BY status ORDER BY count(*) DESC, status',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
         s.order_lines) USING as_of
     LOOP
@@ -372,6 +376,7 @@ BEGIN
         IF status = ANY (s.excluded_statuses) THEN
             excluded := excluded + lines;
         ELSE
+            counted := counted + valid;
             missing := missing + nobodys;
             lost := lost + money;
             oldest := least(oldest, since);
@@ -386,7 +391,7 @@ BEGIN
             USING HINT = 'Set excluded_statuses to your statuses of cancelled and returned lines, as they are written above.';
     END IF;
     IF missing > 0 THEN
-        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, all_lines - excluded, round(lost, 2);
+        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, counted, round(lost, 2);
     END IF;
     IF newest IS NULL THEN
         RAISE NOTICE 'there are no purchases yet';

@@ -253,6 +253,18 @@ check_aggregate(FunctionCallInfo fcinfo)
 				 errhint("Use rfm.profile(order_id, ordered_at, amount) with GROUP BY customer_id.")));
 }
 
+/* Refuses to put together what was made of different types. */
+pg_noreturn static void profile_mismatch(void);
+
+static void
+profile_mismatch(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("profiles with different id types or windows cannot be combined"),
+			 errhint("Compute both with the same types of order_id and product_id and the same window_start.")));
+}
+
 PG_FUNCTION_INFO_V1(rfm_profile_accum);
 PG_FUNCTION_INFO_V1(rfm_profile_combine);
 PG_FUNCTION_INFO_V1(rfm_profile_final);
@@ -285,6 +297,9 @@ rfm_profile_accum(PG_FUNCTION_ARGS)
 	{
 		profile = (Profile *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
 		call->reader.window_start = profile->window_start;
+		/* an aggregate of somebody's own may start with a state of other types */
+		if (profile->order_kind != call->reader.order_kind || profile->product_kind != call->reader.product_kind)
+			profile_mismatch();
 	}
 	else
 		line_reader_window(&call->reader, fcinfo);
@@ -318,10 +333,7 @@ rfm_profile_combine(PG_FUNCTION_ARGS)
 	b = (Profile *) PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
 	if (a->order_kind != b->order_kind || a->product_kind != b->product_kind ||
 		a->window_start != b->window_start)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("profiles with different id types or windows cannot be combined"),
-				 errhint("Compute both with the same types of order_id and product_id and the same window_start.")));
+		profile_mismatch();
 	PG_RETURN_POINTER(profile_compact(a, b, false, 0));
 }
 

@@ -35,8 +35,8 @@ CREATE VIEW report.plain AS SELECT customer_id, order_id, ordered_at, amount FRO
 SELECT rfm.create_model('report_plain', 'report.plain', as_of => '2024-04-15');
 
 -- A static export: 90 days are recent enough, 91 are not.
-SELECT rfm.create_model('report_90', 'report.plain', 'report.accounts', as_of => '2024-07-07');
-SELECT rfm.create_model('report_91', 'report.plain', 'report.accounts', as_of => '2024-07-08');
+SELECT rfm.create_model('report_90', 'report.plain', 'report.accounts', as_of => '2024-07-08');
+SELECT rfm.create_model('report_91', 'report.plain', 'report.accounts', as_of => '2024-07-09');
 
 -- Rules and levels that do not go together.
 SELECT rfm.create_model('report_fractions', 'report.plain', as_of => '2024-04-15', frequency_fractions => '{0.2,0.4,0.6,0.8}');
