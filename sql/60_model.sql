@@ -117,6 +117,10 @@ BEGIN
             HINT = 'Storage is table, materialized or view.';
     END IF;
     PERFORM rfm.local_date(now(), s.time_zone);
+    IF upper(s.time_zone) NOT IN ('UTC', 'GMT') AND EXISTS (SELECT FROM pg_timezone_abbrevs WHERE abbrev = upper(s.time_zone)) THEN
+        RAISE EXCEPTION 'time zone "%" is an abbreviation', s.time_zone USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'It means one offset all year to some functions and daylight saving to others: name a region, for example Europe/Berlin.';
+    END IF;
     IF NOT isfinite(s.as_of) THEN
         RAISE EXCEPTION 'as_of must be finite' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave it out for the moment of the refresh.';

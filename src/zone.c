@@ -25,7 +25,7 @@ zone_init(Zone *zone, const char *name, int length)
 	}
 	else
 		zone->zone = NULL;
-	if (zone->zone == NULL)
+	if (zone->zone == NULL || !pg_tz_acceptable(zone->zone))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%.*s\" is not known", length, name),

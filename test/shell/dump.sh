@@ -159,12 +159,6 @@ for format in plain custom directory; do
 	dropdb --if-exists --force "dump_$format"
 done
 
-# A dump of what was dumped is the same.
-check 'restore of the second dump' restore custom dump_second
-check 'the second dump' pg_dump --file "$directory/second" dump_second
-check 'is the first' diff <(grep -v '^\\\(un\)\?restrict ' "$directory/plain") <(grep -v '^\\\(un\)\?restrict ' "$directory/second")
-dropdb --if-exists --force dump_second
-
 dropdb --force dump_source
 sql -d postgres -c 'DROP ROLE dump_owner, dump_reader'
 echo "1..$tests"

@@ -45,8 +45,14 @@ SELECT rfm.create_model('report_classic', 'report.plain', as_of => '2024-04-15',
 SELECT rfm.create_model('report_quintiles', 'report.plain', as_of => '2024-04-15', rules => 'classic',
 	recency_fractions => '{0.2,0.4,0.6,0.8}', frequency_fractions => '{0.2,0.4,0.6,0.8}', monetary_fractions => '{0.2,0.4,0.6,0.8}');
 
--- What has been said is about a new model: a refresh is silent.
+-- What has been said is about a new model; a refresh is silent, unless the newest purchase is old.
 CALL rfm.refresh('report_odd');
+CALL rfm.refresh('report_91');
 
-SELECT rfm.drop_model(model) FROM rfm.models WHERE model LIKE 'report\_%';
+-- New settings are told what they do to the rules.
+SELECT rfm.configure_model('report_odd', frequency_cutoffs => '{1,2,3,4}');
+SELECT rfm.configure_model('report_odd', unset => '{frequency_cutoffs}');
+
+SET client_min_messages = warning;
+SELECT count(rfm.drop_model(model)) FROM rfm.models WHERE model LIKE 'report\_%';
 DROP SCHEMA report CASCADE;
