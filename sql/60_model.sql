@@ -227,7 +227,7 @@ COMMENT ON FUNCTION rfm.fill_rules(text, text) IS 'Internal. Fills segment_rules
 
 -- Everything of a model in its schema, which exists; the contract relations exist, too.
 CREATE FUNCTION rfm.make_model(model text, settings rfm.settings) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off AS $$
 DECLARE
     s    rfm.settings := rfm.resolve_settings(settings);
     hint text;
@@ -339,14 +339,19 @@ BEGIN
             HINT = 'Give the schema of the thelook tables as source_schema, or use rfm.create_model for other tables.';
     END IF;
     EXECUTE format('CREATE SCHEMA %I', model);
-    EXECUTE format('CREATE VIEW %I.order_lines AS SELECT user_id AS customer_id, order_id, created_at AS ordered_at,'
-        ' sale_price AS amount, status, product_id FROM %I.order_items', model, source_schema);
-    EXECUTE format('CREATE VIEW %I.accounts AS SELECT id AS customer_id, traffic_source AS channel, created_at AS signed_up_at,'
-        ' age, gender, country, state, city FROM %I.users', model, source_schema);
-    EXECUTE format('CREATE VIEW %I.products AS SELECT id AS product_id, category, brand, name, cost FROM %I.products',
-        model, source_schema);
-    EXECUTE format('CREATE VIEW %I.visits AS SELECT user_id AS customer_id, session_id, created_at AS visited_at'
-        ' FROM %I.events WHERE user_id IS NOT NULL', model, source_schema);
+    BEGIN
+        EXECUTE format('CREATE VIEW %I.order_lines AS SELECT user_id AS customer_id, order_id, created_at AS ordered_at,'
+            ' sale_price AS amount, status, product_id FROM %I.order_items', model, source_schema);
+        EXECUTE format('CREATE VIEW %I.accounts AS SELECT id AS customer_id, traffic_source AS channel, created_at AS signed_up_at,'
+            ' age, gender, country, state, city FROM %I.users', model, source_schema);
+        EXECUTE format('CREATE VIEW %I.products AS SELECT id AS product_id, category, brand, name, cost FROM %I.products',
+            model, source_schema);
+        EXECUTE format('CREATE VIEW %I.visits AS SELECT user_id AS customer_id, session_id, created_at AS visited_at'
+            ' FROM %I.events WHERE user_id IS NOT NULL', model, source_schema);
+    EXCEPTION WHEN undefined_column THEN
+        RAISE EXCEPTION 'the tables of schema "%" are not those of thelook: %', source_schema, SQLERRM USING ERRCODE = 'undefined_column',
+            HINT = 'Use rfm.create_model for other tables.';
+    END;
     settings := ROW(format('%I.order_lines', model)::regclass, format('%I.accounts', model)::regclass,
         format('%I.products', model)::regclass, format('%I.visits', model)::regclass, storage, as_of, time_zone, lookback,
         excluded_statuses, coalesce(dimensions, '{country,gender}'), rules, build_memory, recency_cutoffs, recency_fractions,
@@ -361,14 +366,13 @@ COMMENT ON FUNCTION rfm.create_thelook_model(text, text, text, timestamp, text, 
 
 -- changing and dropping a model
 
-CREATE FUNCTION rfm.configure_model(model text,
-        storage text DEFAULT NULL, as_of timestamp DEFAULT NULL, time_zone text DEFAULT NULL,
-        lookback interval DEFAULT NULL, excluded_statuses text[] DEFAULT NULL, dimensions text[] DEFAULT NULL,
-        rules text DEFAULT NULL, build_memory text DEFAULT NULL,
-        recency_cutoffs numeric[] DEFAULT NULL, recency_fractions numeric[] DEFAULT NULL,
-        frequency_cutoffs numeric[] DEFAULT NULL, frequency_fractions numeric[] DEFAULT NULL,
-        monetary_cutoffs numeric[] DEFAULT NULL, monetary_fractions numeric[] DEFAULT NULL,
-        unset text[] DEFAULT NULL) RETURNS void
+-- What reads or writes the relations of a model may set off code of its owner, triggers for example: it has his rights only.
+CREATE FUNCTION rfm.as_owner(model text, command text, settings rfm.settings DEFAULT NULL, names text[] DEFAULT NULL) RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_as_owner';
+COMMENT ON FUNCTION rfm.as_owner(text, text, rfm.settings, text[]) IS
+    'Internal. Runs a command, with the other arguments as its $1 to $3, with the rights of the owner of the model, in a security-restricted operation. Who does not have these rights is refused.';
+
+CREATE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := rfm.model_settings(model);
@@ -377,9 +381,9 @@ DECLARE
     edited    boolean;
     name      text;
 BEGIN
-    PERFORM rfm.check_axis('recency', recency_cutoffs, recency_fractions);
-    PERFORM rfm.check_axis('frequency', frequency_cutoffs, frequency_fractions);
-    PERFORM rfm.check_axis('monetary', monetary_cutoffs, monetary_fractions);
+    PERFORM rfm.check_axis('recency', change.recency_cutoffs, change.recency_fractions);
+    PERFORM rfm.check_axis('frequency', change.frequency_cutoffs, change.frequency_fractions);
+    PERFORM rfm.check_axis('monetary', change.monetary_cutoffs, change.monetary_fractions);
     FOREACH name IN ARRAY coalesce(unset, '{}') LOOP
         CASE name
             WHEN 'storage' THEN s.storage := NULL;
@@ -401,25 +405,25 @@ BEGIN
                     HINT = 'unset takes names of settings that configure_model has as arguments.';
         END CASE;
     END LOOP;
-    s.storage := coalesce(configure_model.storage, s.storage);
-    s.as_of := coalesce(configure_model.as_of, s.as_of);
-    s.time_zone := coalesce(configure_model.time_zone, s.time_zone);
-    s.lookback := coalesce(configure_model.lookback, s.lookback);
-    s.excluded_statuses := coalesce(configure_model.excluded_statuses, s.excluded_statuses);
-    s.dimensions := coalesce(configure_model.dimensions, s.dimensions);
-    s.rules := coalesce(configure_model.rules, s.rules);
-    s.build_memory := coalesce(configure_model.build_memory, s.build_memory);
-    IF recency_cutoffs IS NOT NULL OR recency_fractions IS NOT NULL THEN
-        s.recency_cutoffs := recency_cutoffs;
-        s.recency_fractions := recency_fractions;
+    s.storage := coalesce(change.storage, s.storage);
+    s.as_of := coalesce(change.as_of, s.as_of);
+    s.time_zone := coalesce(change.time_zone, s.time_zone);
+    s.lookback := coalesce(change.lookback, s.lookback);
+    s.excluded_statuses := coalesce(change.excluded_statuses, s.excluded_statuses);
+    s.dimensions := coalesce(change.dimensions, s.dimensions);
+    s.rules := coalesce(change.rules, s.rules);
+    s.build_memory := coalesce(change.build_memory, s.build_memory);
+    IF change.recency_cutoffs IS NOT NULL OR change.recency_fractions IS NOT NULL THEN
+        s.recency_cutoffs := change.recency_cutoffs;
+        s.recency_fractions := change.recency_fractions;
     END IF;
-    IF frequency_cutoffs IS NOT NULL OR frequency_fractions IS NOT NULL THEN
-        s.frequency_cutoffs := frequency_cutoffs;
-        s.frequency_fractions := frequency_fractions;
+    IF change.frequency_cutoffs IS NOT NULL OR change.frequency_fractions IS NOT NULL THEN
+        s.frequency_cutoffs := change.frequency_cutoffs;
+        s.frequency_fractions := change.frequency_fractions;
     END IF;
-    IF monetary_cutoffs IS NOT NULL OR monetary_fractions IS NOT NULL THEN
-        s.monetary_cutoffs := monetary_cutoffs;
-        s.monetary_fractions := monetary_fractions;
+    IF change.monetary_cutoffs IS NOT NULL OR change.monetary_fractions IS NOT NULL THEN
+        s.monetary_cutoffs := change.monetary_cutoffs;
+        s.monetary_fractions := change.monetary_fractions;
     END IF;
     PERFORM rfm.check_contract(rfm.resolve_settings(s));
 
@@ -442,10 +446,26 @@ BEGIN
         ' $1.recency_cutoffs, $1.recency_fractions, $1.frequency_cutoffs, $1.frequency_fractions, $1.monetary_cutoffs, $1.monetary_fractions)',
         model) USING s;
 END $$;
+COMMENT ON FUNCTION rfm.change_settings(text, rfm.settings, text[]) IS 'Internal. Writes the settings that are not NULL and takes those in unset back to their default.';
+
+CREATE FUNCTION rfm.configure_model(model text,
+        storage text DEFAULT NULL, as_of timestamp DEFAULT NULL, time_zone text DEFAULT NULL,
+        lookback interval DEFAULT NULL, excluded_statuses text[] DEFAULT NULL, dimensions text[] DEFAULT NULL,
+        rules text DEFAULT NULL, build_memory text DEFAULT NULL,
+        recency_cutoffs numeric[] DEFAULT NULL, recency_fractions numeric[] DEFAULT NULL,
+        frequency_cutoffs numeric[] DEFAULT NULL, frequency_fractions numeric[] DEFAULT NULL,
+        monetary_cutoffs numeric[] DEFAULT NULL, monetary_fractions numeric[] DEFAULT NULL,
+        unset text[] DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM rfm.as_owner(model, 'SELECT rfm.change_settings($1, $2, $3)', ROW(NULL, NULL, NULL, NULL, storage, as_of, time_zone, lookback,
+        excluded_statuses, dimensions, rules, build_memory, recency_cutoffs, recency_fractions,
+        frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings, unset);
+END $$;
 COMMENT ON FUNCTION rfm.configure_model(text, text, timestamp, text, interval, text[], text[], text, text, numeric[], numeric[], numeric[], numeric[], numeric[], numeric[], text[]) IS
     'Changes the settings named and leaves the others; those in unset go back to their default. Takes effect at the next refresh. Cut points take the place of percentiles of the same axis, and the other way round. New rules replace the old ones; rules that were edited are not given up.';
 
-CREATE FUNCTION rfm.drop_model(model text) RETURNS void
+CREATE FUNCTION rfm.drop_objects(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     schema_oid oid;
@@ -454,7 +474,6 @@ DECLARE
     name       name;
     kind       "char";
 BEGIN
-    PERFORM rfm.require_model(model);
     schema_oid := (SELECT oid FROM pg_namespace WHERE nspname = model);
     EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views', model) INTO made;
     made := made || '{refresh_log,compiled_views,segment_rules,settings}';
@@ -479,6 +498,13 @@ BEGIN
         END IF;
     END LOOP;
     EXECUTE format('DROP SCHEMA %I', model);
+END $$;
+COMMENT ON FUNCTION rfm.drop_objects(text) IS 'Internal. Drops a schema with what a model made in it; refused while it holds anything else.';
+
+CREATE FUNCTION rfm.drop_model(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM rfm.as_owner(model, 'SELECT rfm.drop_objects($1)');
 END $$;
 COMMENT ON FUNCTION rfm.drop_model(text) IS
     'Drops a model and its schema. Refused while the schema holds anything the model did not make, or anything elsewhere depends on the model. Your own tables are never touched.';

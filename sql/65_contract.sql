@@ -193,6 +193,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.dimension_column(regclass, text) IS 'Internal. SQL of a dimension of relation x, as text unless its type is plain.';
 
+CREATE FUNCTION rfm.dimension_text(relation regclass, column_name text, time_zone text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actual regtype := rfm.column_type(relation, column_name);
+BEGIN
+    -- the same text in sessions of every DateStyle, TimeZone and extra_float_digits
+    RETURN format(CASE
+        WHEN actual IN ('date'::regtype, 'timestamp') THEN 'replace(to_jsonb(c.%1$I) #>> ''{}'', ''T'', '' '')'
+        WHEN actual = 'timestamptz'::regtype THEN 'replace(to_jsonb(c.%1$I AT TIME ZONE %2$L) #>> ''{}'', ''T'', '' '')'
+        WHEN actual = 'float8'::regtype THEN 'c.%1$I::numeric::text'
+        ELSE 'c.%1$I::text' END, column_name, time_zone);
+END $$;
+COMMENT ON FUNCTION rfm.dimension_text(regclass, text, text) IS 'Internal. SQL of a dimension of a relation c, whose type dimension_column chose, as text; times in the time zone.';
+
 CREATE FUNCTION rfm.valid_lines_query(settings rfm.settings) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -71,7 +71,7 @@ DECLARE
     breakdown text := concat_ws(', ',
         CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
         CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
-        (SELECT string_agg(format('(%L, c.%I::text)', d, d), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
+        (SELECT string_agg(format('(%L, %s)', d, rfm.dimension_text(s.accounts, d, s.time_zone)), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
 BEGIN
     name := 'valid_lines';
     query := rfm.valid_lines_query(s);
@@ -264,6 +264,10 @@ BEGIN ATOMIC
     ('refresh_log', 'changed', 'Profiles written or removed; NULL unless storage is table.'),
     ('refresh_log', 'as_of', 'Moment the snapshot stands for; NULL with storage view.'),
     ('refresh_log', 'error', 'What went wrong; NULL when nothing did. The old snapshot then stays.'),
+    ('order_lines', NULL, 'Internal. The order lines of thelook, with the columns that a model reads.'),
+    ('accounts', NULL, 'Internal. The accounts of thelook, with the columns that a model reads.'),
+    ('products', NULL, 'Internal. The products of thelook, with the columns that a model reads.'),
+    ('visits', NULL, 'Internal. The visits of thelook, with the columns that a model reads.'),
     ('compiled_views', NULL, 'Internal. The SQL that the views of this model were made of.'),
     ('valid_lines', NULL, 'Internal. The order lines without excluded statuses.'),
     ('unique_accounts', NULL, 'Internal. The accounts, one row per customer_id.'),

@@ -40,16 +40,22 @@ typedef struct Model
 	Oid			owner;
 } Model;
 
-/* Finds a model and checks that the caller may refresh it. */
+/* Finds a model and checks that the caller has the rights of its owner. */
 static Model
 find_model(const char *name)
 {
 	Model		model = {.name = name};
-	Oid			schema = get_namespace_oid(name, true);
+	Oid			schema;
 	HeapTuple	tuple;
 	Form_pg_class class;
 	bool		is_model;
 
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("model must not be NULL"),
+				 errhint("SELECT model FROM rfm.models lists the models.")));
+	schema = get_namespace_oid(name, true);
 	model.settings = OidIsValid(schema) ? get_relname_relid("settings", schema) : InvalidOid;
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(model.settings));
 	is_model = false;
@@ -94,6 +100,7 @@ run(const Model *model, bool as_owner, const char *command, int nargs, Oid *type
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
 	if (SPI_execute_with_args(command, nargs, types, values, nulls, false, 0) < 0)
 		elog(ERROR, "refresh could not execute \"%s\"", command);
@@ -113,6 +120,26 @@ run_function(const Model *model, const char *command)
 	Datum		values[] = {CStringGetTextDatum(model->name)};
 
 	return run(model, true, command, 1, types, values, NULL);
+}
+
+PG_FUNCTION_INFO_V1(rfm_as_owner);
+
+/* as_owner(model, command, settings, names) */
+Datum
+rfm_as_owner(PG_FUNCTION_ARGS)
+{
+	Model		model;
+	Oid			types[] = {TEXTOID, get_fn_expr_argtype(fcinfo->flinfo, 2), TEXTARRAYOID};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
+	char		nulls[] = {' ', PG_ARGISNULL(2) ? 'n' : ' ', PG_ARGISNULL(3) ? 'n' : ' ', '\0'};
+
+	if (PG_ARGISNULL(1))
+		PG_RETURN_VOID();
+	SPI_connect();
+	model = find_model(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	run(&model, true, text_to_cstring(PG_GETARG_TEXT_PP(1)), lengthof(types), types, values, nulls);
+	SPI_finish();
+	PG_RETURN_VOID();
 }
 
 /* Logs the start; the number of the refresh. */
@@ -256,13 +283,8 @@ rfm_refresh(PG_FUNCTION_ARGS)
 	ErrorData  *error;
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = refresh_error_context};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("model must not be NULL"),
-				 errhint("CALL rfm.refresh('shop')")));
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
-	model = find_model(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	model = find_model(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	context.arg = (void *) model.name;
 	error_context_stack = &context;
 	if (atomic)

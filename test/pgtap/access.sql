@@ -220,6 +220,8 @@ CREATE FUNCTION lair.fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM 
 CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON lair_table.refresh_log FOR EACH ROW EXECUTE FUNCTION lair.fires();
 CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON lair_table.profiles FOR EACH ROW EXECUTE FUNCTION lair.fires();
 CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON lair_table.snapshot FOR EACH ROW EXECUTE FUNCTION lair.fires();
+CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON lair_table.settings FOR EACH ROW EXECUTE FUNCTION lair.fires();
+CREATE TRIGGER fires BEFORE INSERT OR UPDATE ON lair_table.segment_rules FOR EACH ROW EXECUTE FUNCTION lair.fires();
 UPDATE lair.lines SET amount = amount + 1;
 RESET ROLE;
 CALL rfm.refresh('lair_table');
@@ -228,6 +230,9 @@ CALL rfm.refresh('lair_materialized');
 BEGIN;
 CALL rfm.refresh('lair_table');
 COMMIT;
+CREATE TEMP TABLE attempts AS SELECT count(*) AS n FROM lair.log;
+SELECT rfm.configure_model('lair_table', lookback => '1 year', rules => 'classic');
+SELECT cmp_ok((SELECT count(*) FROM lair.log), '>', (SELECT n FROM attempts), 'and when the superuser configured his model');
 SELECT set_eq('SELECT DISTINCT as_whom FROM lair.log', '{access_mallory}'::name[], 'as him');
 SELECT is_empty('SELECT DISTINCT attempt FROM lair.log WHERE error = ''done'' AND attempt NOT LIKE ''RESET%'' AND attempt NOT LIKE ''SET%DEFAULT''',
 	'and achieved nothing');
@@ -277,9 +282,16 @@ SELECT is(pg_temp.drop_error('My "table" Shöp; --'), 'dropped', 'storage table'
 RESET ROLE;
 SELECT is_empty('SELECT nspname FROM pg_namespace WHERE nspname IN (SELECT model FROM seen_models)', 'their schemas are gone');
 SELECT is(pg_temp.tables(), :'tables', 'the tables they read were never touched');
+-- what drop_model reads may be his, too
 SET ROLE access_mallory;
-SELECT rfm.drop_model(model) FROM rfm.models;
+DROP TABLE lair_table.compiled_views;
+CREATE VIEW lair_table.compiled_views AS SELECT 'snapshot'::name AS name, lair.attack() AS position;
 RESET ROLE;
+SELECT throws_ok('SELECT rfm.drop_model(''lair_table'')', '2BP01', NULL, 'a superuser does not drop what the model did not make');
+SELECT is_empty('TABLE public.secret', 'nor lends his rights while he looks');
+SELECT is_empty('SELECT FROM pg_roles WHERE rolname = ''access_mallory'' AND rolsuper', 'and mallory still is no superuser');
+DROP SCHEMA lair_table CASCADE;
+SELECT rfm.drop_model(model) FROM rfm.models;
 SELECT lives_ok('DROP EXTENSION rfm_segments', 'without models the extension goes');
 
 SELECT * FROM finish();

@@ -146,7 +146,7 @@ setup dump_source >"$directory/setup"
 check 'the models have answers' test "$(wc -l <"$directory/answers")" -gt 500
 
 for format in plain custom directory; do
-	check "pg_dump, $format" pg_dump --format "$format" --file "$directory/$format" $([ $format = directory ] && echo --jobs 2) dump_source
+	check "pg_dump, $format" pg_dump --format "$format" --jobs "$([ $format = directory ] && echo 2 || echo 1)" --file "$directory/$format" dump_source
 	check "restore, $format" restore "$format" "dump_$format"
 	answers "dump_$format" >"$directory/answers.$format" 2>&1 || :
 	setup "dump_$format" >"$directory/setup.$format" 2>&1 || :

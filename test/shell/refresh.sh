@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # CALL refresh: its transactions, its locks, and what is left when it fails, is cancelled or dies.
 # Contract views pass a gate, an advisory lock, so that a refresh can be held in the middle.
+#
+# shellcheck disable=SC2154
 set -euo pipefail
 
 directory=$(mktemp -d)

@@ -95,10 +95,12 @@ BEGIN
            coalesce(string_agg(format(', %s AS %I', reference.col(s.accounts, d, NULL), d), '' ORDER BY i), ''),
            concat_ws(', ', CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
                      CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
-                     string_agg(format('(%L, c.%I::text)', d, d), ', ' ORDER BY i))
+                     string_agg(format(CASE (SELECT atttypid FROM pg_attribute WHERE attrelid = s.accounts AND attname = d) WHEN 'timestamptz'::regtype THEN '(%1$L, (c.%1$I AT TIME ZONE %2$L)::text)'
+                                                           WHEN 'float8'::regtype THEN '(%1$L, c.%1$I::numeric::text)'
+                                                           ELSE '(%1$L, c.%1$I::text)' END, d, tz), ', ' ORDER BY i))
         INTO customer_dims, account_dims, breakdown FROM unnest(dimensions) WITH ORDINALITY u(d, i);
-    FOREACH t IN ARRAY '{lines,orders,accounts,products,segment_list,base,cut_points,customers,segments}'::text[] LOOP
-        EXECUTE 'DROP TABLE IF EXISTS reference.' || t || ' CASCADE';
+    FOREACH t IN ARRAY '{lines,orders,accounts,products,segment_list,totals,first_products,base,cut_points,customers,segments,churn_risk,overview,segment_breakdown,score_cells,pareto}'::text[] LOOP
+        EXECUTE 'DROP TABLE IF EXISTS reference.' || t;
     END LOOP;
 
     -- valid lines, those without customer too
@@ -148,20 +150,26 @@ BEGIN
               WHERE NOT EXISTS (SELECT FROM reference.rule_sets r WHERE r.rules = compute.rules AND r.segment = 'Others')) x;
 
     -- the customers before scores
+    CREATE TABLE reference.totals AS
+        SELECT customer_id, count(DISTINCT order_id) FILTER (WHERE amount >= 0) AS orders, count(*) FILTER (WHERE amount >= 0) AS lines,
+               sum(amount) AS revenue, max(ordered_at) FILTER (WHERE amount >= 0) AS last_order_at
+        FROM reference.lines WHERE in_window AND customer_id IS NOT NULL GROUP BY customer_id;
+    CREATE TABLE reference.first_products AS
+        SELECT customer_id, product_id
+        FROM (SELECT l.customer_id, l.product_id,
+                     row_number() OVER (PARTITION BY l.customer_id ORDER BY l.amount DESC, l.product_id) AS place
+              FROM reference.lines l JOIN reference.orders o ON o.customer_id = l.customer_id AND o.order_id = l.order_id
+              WHERE o.number = 1 AND l.amount >= 0) x
+        WHERE place = 1;
+    ANALYZE reference.totals, reference.first_products;
     EXECUTE format('CREATE TABLE reference.base AS
         SELECT w.customer_id, a.channel, a.signed_up_at, o1.placed_at AS first_order_at, o2.placed_at AS second_order_at,
                w.last_order_at, w.orders, w.lines, w.revenue, p.product_id AS first_product_id, g.category AS first_category,
                (timezone(%L, %L::timestamptz))::date - (timezone(%1$L, w.last_order_at))::date AS recency_days%3$s
-        FROM (SELECT customer_id, count(DISTINCT order_id) FILTER (WHERE amount >= 0) AS orders,
-                     count(*) FILTER (WHERE amount >= 0) AS lines, sum(amount) AS revenue,
-                     max(ordered_at) FILTER (WHERE amount >= 0) AS last_order_at
-              FROM reference.lines WHERE in_window AND customer_id IS NOT NULL GROUP BY customer_id) w
+        FROM reference.totals w
         JOIN reference.orders o1 ON o1.customer_id = w.customer_id AND o1.number = 1
         LEFT JOIN reference.orders o2 ON o2.customer_id = w.customer_id AND o2.number = 2
-        JOIN (SELECT l.customer_id, l.product_id,
-                     row_number() OVER (PARTITION BY l.customer_id ORDER BY l.amount DESC, l.product_id) AS place
-              FROM reference.lines l JOIN reference.orders o ON o.customer_id = l.customer_id AND o.order_id = l.order_id AND o.number = 1
-              WHERE l.amount >= 0) p ON p.customer_id = w.customer_id AND p.place = 1
+        JOIN reference.first_products p ON p.customer_id = w.customer_id
         LEFT JOIN reference.accounts a ON a.account_id%4$s = w.customer_id%4$s
         LEFT JOIN reference.products g ON g.product_id%5$s = p.product_id%5$s
         WHERE w.orders > 0', tz, as_of, customer_dims,
@@ -207,12 +215,12 @@ BEGIN
         FROM reference.segment_list l LEFT JOIN reference.customers c ON c.segment = l.segment
         GROUP BY l.segment, l.segment_rank, l.stage;
 
-    CREATE VIEW reference.churn_risk AS
+    CREATE TABLE reference.churn_risk AS
         SELECT segment, segment_rank, CASE stage WHEN 'attention' THEN 'attention' WHEN 'risk' THEN 'churn risk' WHEN 'other' THEN 'other'
                                       ELSE 'growth' END AS risk_group, customers, customer_share, revenue, revenue_share
         FROM reference.segments;
 
-    EXECUTE format('CREATE VIEW reference.overview AS
+    EXECUTE format('CREATE TABLE reference.overview AS
         SELECT %L::timestamptz AS as_of,
                CASE WHEN %s THEN (SELECT count(*) FROM reference.accounts) END AS registered,
                count(*) AS customers,
@@ -231,7 +239,7 @@ BEGIN
                NULL::float8 AS margin_rate
         FROM reference.customers c LEFT JOIN reference.segment_list l USING (segment)', as_of, (s.accounts IS NOT NULL)::text);
 
-    EXECUTE format('CREATE VIEW reference.segment_breakdown AS
+    EXECUTE format('CREATE TABLE reference.segment_breakdown AS
         WITH counted AS (
             SELECT c.segment, c.segment_rank, d.dimension, d.value, count(*) AS customers, sum(c.revenue) AS revenue
             FROM reference.customers c, LATERAL (VALUES %s) d(dimension, value) WHERE d.dimension IS NOT NULL GROUP BY 1, 2, 3, 4)
@@ -241,20 +249,21 @@ BEGIN
                revenue, revenue / customers AS average_revenue
         FROM counted c', coalesce(nullif(breakdown, ''), '(NULL::text, NULL::text)'));
 
-    EXECUTE format('CREATE VIEW reference.score_cells AS
-        SELECT r, f, m, coalesce((SELECT s.segment FROM reference.rule_sets s
-                                  WHERE s.rules = %L AND r BETWEEN s.r_min AND s.r_max AND f BETWEEN s.f_min AND s.f_max
-                                    AND m BETWEEN s.m_min AND s.m_max ORDER BY s.rule_order LIMIT 1), ''Others'') AS segment,
-               (SELECT count(*) FROM reference.customers c WHERE (c.r, c.f, c.m) = (a.r, b.f, d.m)) AS customers,
-               (SELECT coalesce(sum(c.revenue), 0) FROM reference.customers c WHERE (c.r, c.f, c.m) = (a.r, b.f, d.m)) AS revenue
-        FROM generate_series(1, %s) a(r), generate_series(1, %s) b(f), generate_series(1, %s) d(m)', rules, levels[1], levels[2], levels[3]);
+    EXECUTE format('CREATE TABLE reference.score_cells AS
+        SELECT a.r, b.f, d.m, coalesce((SELECT s.segment FROM reference.rule_sets s
+                                        WHERE s.rules = %L AND a.r BETWEEN s.r_min AND s.r_max AND b.f BETWEEN s.f_min AND s.f_max
+                                          AND d.m BETWEEN s.m_min AND s.m_max ORDER BY s.rule_order LIMIT 1), ''Others'') AS segment,
+               count(c.r) AS customers, coalesce(sum(c.revenue), 0) AS revenue
+        FROM generate_series(1, %s) a(r) CROSS JOIN generate_series(1, %s) b(f) CROSS JOIN generate_series(1, %s) d(m)
+        LEFT JOIN reference.customers c ON (c.r, c.f, c.m) = (a.r, b.f, d.m)
+        GROUP BY a.r, b.f, d.m', rules, levels[1], levels[2], levels[3]);
 
     -- of n customers the first ceil(n * p / 100) are in the first p percent
-    CREATE VIEW reference.pareto AS
-        WITH places AS (SELECT revenue, row_number() OVER (ORDER BY revenue DESC) AS place FROM reference.customers),
-             upto AS (SELECT p, ceil((SELECT count(*) FROM places) * p / 100.0) AS last FROM generate_series(0, 100) p),
-             summed AS (SELECT u.p, (SELECT count(*) FROM places WHERE place <= u.last) AS customers,
-                               (SELECT coalesce(sum(revenue), 0) FROM places WHERE place <= u.last) AS revenue FROM upto u)
+    CREATE TABLE reference.pareto AS
+        WITH places AS (SELECT row_number() OVER richest AS place, sum(revenue) OVER richest AS upto
+                        FROM reference.customers WINDOW richest AS (ORDER BY revenue DESC ROWS UNBOUNDED PRECEDING)),
+             shares AS (SELECT p, ceil((SELECT count(*) FROM places) * p / 100.0) AS customers FROM generate_series(0, 100) p),
+             summed AS (SELECT h.p, h.customers, coalesce(x.upto, 0) AS revenue FROM shares h LEFT JOIN places x ON x.place = h.customers)
         SELECT b.p AS customer_percentile, b.customers - a.customers AS customers, b.revenue - a.revenue AS revenue,
                ((b.revenue - a.revenue) / nullif(total.revenue, 0))::float8 AS revenue_share,
                (b.revenue / nullif(total.revenue, 0))::float8 AS cumulative_revenue_share
