@@ -4,6 +4,10 @@ CREATE FUNCTION rfm.money(amount numeric) RETURNS numeric
     AS 'MODULE_PATHNAME', 'rfm_money_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.money(numeric) IS
     'An amount as this extension reads it: rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors.';
+CREATE FUNCTION rfm.money(amount bigint) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_money_int8' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.money(bigint) IS
+    'An amount as this extension reads it. NULL for NULL; amounts beyond ±922337203685477 are errors.';
 CREATE FUNCTION rfm.money(amount double precision) RETURNS numeric
     AS 'MODULE_PATHNAME', 'rfm_money_float8' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.money(double precision) IS

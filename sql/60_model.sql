@@ -253,6 +253,7 @@ BEGIN
         ' customers bigint, changed bigint, as_of timestamptz, error text)', model);
     BEGIN
         PERFORM rfm.report_lines(s);
+        PERFORM rfm.report_missing(s);
         PERFORM rfm.report_settings(s);
         PERFORM rfm.compile_model(model);
         PERFORM rfm.build_model(model);
@@ -268,6 +269,18 @@ BEGIN
     END;
 END $$;
 COMMENT ON FUNCTION rfm.make_model(text, rfm.settings) IS 'Internal. Makes everything of a model in its schema and builds it.';
+
+CREATE FUNCTION rfm.report_missing(settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF settings.accounts IS NULL THEN
+        RAISE NOTICE 'without accounts there is no channel, no sign-up time, no dimension and no count of prospects';
+    END IF;
+    IF settings.products IS NULL THEN
+        RAISE NOTICE 'without products there is no first category';
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.report_missing(rfm.settings) IS 'Internal. Tells by NOTICE what a new model leaves out for want of a relation.';
 
 CREATE FUNCTION rfm.report_settings(settings rfm.settings) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

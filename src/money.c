@@ -348,11 +348,19 @@ money_to_numeric(int128 units)
 	return (Numeric) result;
 }
 
+PG_FUNCTION_INFO_V1(rfm_money_int8);
 PG_FUNCTION_INFO_V1(rfm_money_float8);
 PG_FUNCTION_INFO_V1(rfm_money_float4);
 PG_FUNCTION_INFO_V1(rfm_money_numeric);
 
-/* money(float8): the amount as this extension reads it. */
+/* money(bigint): the amount as this extension reads it. */
+Datum
+rfm_money_int8(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NUMERIC(money_to_numeric(money_from_datum(PG_GETARG_DATUM(0), AMOUNT_INT8)));
+}
+
+/* money(float8) */
 Datum
 rfm_money_float8(PG_FUNCTION_ARGS)
 {

@@ -280,7 +280,7 @@ rfm_refresh(PG_FUNCTION_ARGS)
 	Model		model;
 	int64		refresh;
 	char	   *changed = NULL;
-	ErrorData  *error;
+	ErrorData  *error = NULL;
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = refresh_error_context};
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
@@ -302,9 +302,13 @@ rfm_refresh(PG_FUNCTION_ARGS)
 
 		(void) set_config_option("transaction_isolation", "repeatable read", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-		lock_model(&model, true);
-		error = try_refresh_model(&model, &changed);
-		log_end(&model, refresh, changed, error ? error->message : NULL);
+		if (lock_model(&model, wait))
+		{
+			error = try_refresh_model(&model, &changed);
+			log_end(&model, refresh, changed, error ? error->message : NULL);
+		}
+		else
+			log_end(&model, refresh, NULL, "another refresh came first");
 		SPI_commit();
 		if (error)
 			ReThrowError(error);
