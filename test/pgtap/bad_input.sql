@@ -82,7 +82,6 @@ FROM (VALUES
 -- relations of order lines; what PostgreSQL itself refuses comes without a hint
 SELECT pg_temp.lines_refused(NULL, '22004', 'order_lines must be given');
 SELECT pg_temp.lines_refused('s.absent', '42P01', 'relation "s.absent" does not exist', false);
-SELECT pg_temp.lines_refused('absent.lines', '3F000', 'schema "absent" does not exist', false);
 SELECT pg_temp.lines_refused('S.LINES; DROP TABLE s.lines', '42602', 'invalid name syntax', false);
 SELECT pg_temp.lines_refused('4000000000', '42P01', 'order_lines: relation with OID 4000000000 does not exist');
 SELECT pg_temp.lines_refused('s.numbers', '42809', 'order_lines: s.numbers is not a table or view');

@@ -24,7 +24,9 @@ SELECT rfm.create_thelook_model('thelook_model', 'thelook');
 CREATE TEMP VIEW member AS
 	SELECT classid, objid FROM pg_depend
 	WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
-	  AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'rfm_segments');
+	  AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'rfm_segments')
+	  -- PostgreSQL 17 counts the row types of views, too
+	  AND NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_class c WHERE c.reltype = objid AND c.relkind <> 'c'));
 CREATE TEMP VIEW function AS
 	SELECT p.*, l.lanname, p.oid::regprocedure::text AS name FROM pg_proc p
 	JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid JOIN pg_language l ON l.oid = p.prolang;

@@ -11,10 +11,8 @@
 SELECT plan(9);
 
 \if :{?loaded} \else
-
 SET client_min_messages = warning;
 \i :source/demo/thelook.sql
-
 \endif
 
 SET client_min_messages = error;
