@@ -8,11 +8,6 @@
  */
 #include "rfm.h"
 
-#include "catalog/pg_type.h"
-#include "utils/builtins.h"
-#include "utils/date.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define ORDER_ARG(reader)			((reader)->first)
@@ -22,29 +17,6 @@
 #define WINDOW_START_ARG(reader)	((reader)->first + 4)
 #define AS_OF_ARG(reader)			((reader)->first + 5)
 #define TIME_ZONE_ARG(reader)		((reader)->first + 6)
-
-/* The time zone of this row, looked up again only when it changed. */
-static void
-read_zone(LineReader *reader, FunctionCallInfo fcinfo)
-{
-	const char *name = "UTC";
-	int			length = 3;
-
-	if (reader->nargs > TIME_ZONE_ARG(reader) && !PG_ARGISNULL(TIME_ZONE_ARG(reader)))
-	{
-		text	   *zone = PG_GETARG_TEXT_PP(TIME_ZONE_ARG(reader));
-
-		name = VARDATA_ANY(zone);
-		length = VARSIZE_ANY_EXHDR(zone);
-	}
-	if (reader->zone_name != NULL &&
-		strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')
-		return;
-	zone_init(&reader->zone, name, length);
-	if (reader->zone_name)
-		pfree(reader->zone_name);
-	reader->zone_name = MemoryContextStrdup(reader->context, pnstrdup(name, length));
-}
 
 /* The window's start in this row. */
 static TimestampTz
@@ -72,7 +44,6 @@ line_reader_init(LineReader *reader, FunctionCallInfo fcinfo, bool with_customer
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 
 	memset(reader, 0, sizeof(*reader));
-	reader->context = CurrentMemoryContext;
 	reader->nargs = PG_NARGS();
 	reader->first = with_customer ? 2 : 1;
 	if (with_customer)
@@ -81,38 +52,17 @@ line_reader_init(LineReader *reader, FunctionCallInfo fcinfo, bool with_customer
 	if (reader->nargs > PRODUCT_ARG(reader))
 		reader->product_kind = id_kind(get_fn_expr_argtype(flinfo, PRODUCT_ARG(reader)), "product_id");
 	reader->amount_kind = money_kind(get_fn_expr_argtype(flinfo, AMOUNT_ARG(reader)));
-	reader->at_type = getBaseType(get_fn_expr_argtype(flinfo, AT_ARG(reader)));
-	if (reader->at_type != TIMESTAMPTZOID && reader->at_type != TIMESTAMPOID &&
-		reader->at_type != DATEOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("ordered_at has type %s", format_type_be(reader->at_type)),
-				 errhint("Cast it to timestamptz, timestamp or date.")));
+	time_reader_init(&reader->at, get_fn_expr_argtype(flinfo, AT_ARG(reader)), "ordered_at");
 	line_reader_window(reader, fcinfo);
 }
 
-/* The instant of a line. */
-static TimestampTz
-read_at(LineReader *reader, FunctionCallInfo fcinfo)
+/* The time zone of this row, NULL without one. */
+static const text *
+zone_argument(const LineReader *reader, FunctionCallInfo fcinfo)
 {
-	Datum		at = PG_GETARG_DATUM(AT_ARG(reader));
-	DateADT		date;
-
-	if (reader->at_type == TIMESTAMPTZOID)
-		return DatumGetTimestampTz(at);
-	read_zone(reader, fcinfo);
-	if (reader->at_type == TIMESTAMPOID)
-		return zone_instant(&reader->zone, DatumGetTimestamp(at));
-	date = DatumGetDateADT(at);
-	if (DATE_IS_NOBEGIN(date))
-		return DT_NOBEGIN;
-	if (DATE_IS_NOEND(date))
-		return DT_NOEND;
-	if (date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("date out of range for timestamp")));
-	return zone_instant(&reader->zone, (Timestamp) date * USECS_PER_DAY);
+	if (reader->nargs <= TIME_ZONE_ARG(reader) || PG_ARGISNULL(TIME_ZONE_ARG(reader)))
+		return NULL;
+	return PG_GETARG_TEXT_PP(TIME_ZONE_ARG(reader));
 }
 
 /*
@@ -127,7 +77,7 @@ line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
 		PG_ARGISNULL(AMOUNT_ARG(reader)))
 		return false;
 
-	line->at = read_at(reader, fcinfo);
+	line->at = time_read(&reader->at, PG_GETARG_DATUM(AT_ARG(reader)), zone_argument(reader, fcinfo));
 	if (reader->nargs > AS_OF_ARG(reader) && !PG_ARGISNULL(AS_OF_ARG(reader)) &&
 		line->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG(reader)))
 		return false;

@@ -439,8 +439,8 @@ keep_limit(ProfileSet *set)
 		smaller = set_new(MemoryContextGetParent(set->context), &set->header,
 						  set->header.hash_from, half, set->limit);
 		smaller->reader = set->reader;
-		smaller->reader.context = smaller->context;
-		smaller->reader.zone_name = NULL;
+		smaller->reader.at.context = smaller->context;
+		smaller->reader.at.zone_name = NULL;
 		merge_set(smaller, set);
 		MemoryContextDelete(set->context);
 		set = smaller;

@@ -188,7 +188,18 @@ typedef struct Zone
 	int64		offset;			/* microseconds east of UTC */
 } Zone;
 
+/* How a column of times becomes instants. */
+typedef struct TimeReader
+{
+	Oid			type;			/* timestamptz, timestamp or date */
+	Zone		zone;			/* of the row before, for timestamp and date */
+	char	   *zone_name;		/* NULL until a zone was needed */
+	MemoryContext context;		/* of zone_name */
+} TimeReader;
+
 extern void zone_init(Zone *zone, const char *name, int length);
+extern void time_reader_init(TimeReader *reader, Oid type, const char *column);
+extern TimestampTz time_read(TimeReader *reader, Datum value, const text *zone);
 extern TimestampTz zone_instant(const Zone *zone, Timestamp local);
 extern int32 zone_date(const Zone *zone, TimestampTz at);
 
@@ -215,13 +226,10 @@ typedef struct LineReader
 	IdKind		order_kind;
 	IdKind		product_kind;	/* ID_NONE without product_id */
 	AmountKind	amount_kind;
-	Oid			at_type;
+	TimeReader	at;
 	int			first;			/* argument number of order_id */
 	int			nargs;
 	TimestampTz window_start;	/* DT_NOBEGIN without a window */
-	char	   *zone_name;		/* NULL until a time zone was given */
-	Zone		zone;
-	MemoryContext context;		/* of zone_name */
 } LineReader;
 
 extern void line_reader_init(LineReader *reader, FunctionCallInfo fcinfo, bool with_customer);
@@ -280,5 +288,16 @@ typedef struct Unpacker Unpacker;
 extern Unpacker *unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
 								const IdHeap *heap, TimestampTz window_start);
 extern void unpacker_put(Unpacker *unpacker, const ProfileRow *row);
+
+/* ---------- real.c: functions of real numbers, the same bits on every machine ---------- */
+
+extern double real_log(double x);
+extern double real_log1p(double x);
+extern double real_exp(double x);
+extern double real_stirling_error(double x);
+extern double real_deviance(double x, double mean);
+extern double real_gamma_tail(double a, double x);
+extern double real_beta(double a, double b, double x, double y);
+extern double real_t_quantile(double tail, double df);
 
 #endif							/* RFM_H */

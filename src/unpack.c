@@ -21,9 +21,11 @@ typedef enum ColumnId
 	FIRST_ORDER_ID,
 	FIRST_ORDER_AT,
 	FIRST_ORDER_UNTIL,
+	FIRST_ORDER_DATE,
 	FIRST_ORDER_REVENUE,
 	FIRST_PRODUCT_ID,
 	SECOND_ORDER_AT,
+	SECOND_ORDER_DATE,
 	LAST_ORDER_AT,
 	LAST_ORDER_DATE,
 	ORDERS,
@@ -42,9 +44,11 @@ static const struct
 	[FIRST_ORDER_ID] = {"first_order_id", InvalidOid},
 	[FIRST_ORDER_AT] = {"first_order_at", TIMESTAMPTZOID},
 	[FIRST_ORDER_UNTIL] = {"first_order_until", TIMESTAMPTZOID},
+	[FIRST_ORDER_DATE] = {"first_order_date", DATEOID},
 	[FIRST_ORDER_REVENUE] = {"first_order_revenue", NUMERICOID},
 	[FIRST_PRODUCT_ID] = {"first_product_id", InvalidOid},
 	[SECOND_ORDER_AT] = {"second_order_at", TIMESTAMPTZOID},
+	[SECOND_ORDER_DATE] = {"second_order_date", DATEOID},
 	[LAST_ORDER_AT] = {"last_order_at", TIMESTAMPTZOID},
 	[LAST_ORDER_DATE] = {"last_order_date", DATEOID},
 	[ORDERS] = {"orders", INT8OID},
@@ -119,7 +123,7 @@ resolve_column(const Unpacker *unpacker, Form_pg_attribute attribute)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("a profile has no column \"%s\"", NameStr(attribute->attname)),
-			 errhint("The columns are customer_id, first_order_id, first_order_at, first_order_until, first_order_revenue, first_product_id, second_order_at, last_order_at, last_order_date, orders, lines, revenue and next_hash.")));
+			 errhint("The columns are customer_id, first_order_id, first_order_at, first_order_until, first_order_date, first_order_revenue, first_product_id, second_order_at, second_order_date, last_order_at, last_order_date, orders, lines, revenue and next_hash.")));
 	return 0;					/* not reached */
 }
 
@@ -186,6 +190,11 @@ column_value(const Unpacker *unpacker, const ProfileRow *row, ColumnId id, Datum
 				return false;
 			*value = TimestampTzGetDatum(first->last_at);
 			return true;
+		case FIRST_ORDER_DATE:
+			if (first == NULL)
+				return false;
+			*value = DateADTGetDatum(zone_date(&unpacker->zone, first->first_at));
+			return true;
 		case FIRST_ORDER_REVENUE:
 			if (first == NULL)
 				return false;
@@ -200,6 +209,11 @@ column_value(const Unpacker *unpacker, const ProfileRow *row, ColumnId id, Datum
 			if (second == NULL)
 				return false;
 			*value = TimestampTzGetDatum(second->first_at);
+			return true;
+		case SECOND_ORDER_DATE:
+			if (second == NULL)
+				return false;
+			*value = DateADTGetDatum(zone_date(&unpacker->zone, second->first_at));
 			return true;
 		case LAST_ORDER_AT:
 			if (!in_window)

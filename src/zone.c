@@ -5,9 +5,12 @@
  */
 #include "rfm.h"
 
+#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 /* Looks a time zone up by name; the server keeps what zone points to. */
@@ -84,6 +87,62 @@ zone_date(const Zone *zone, TimestampTz at)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
 	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+/*
+ * Prepares to read times of this type, a domain being read as what lies below
+ * it.  The reader must live in CurrentMemoryContext.
+ */
+void
+time_reader_init(TimeReader *reader, Oid type, const char *column)
+{
+	memset(reader, 0, sizeof(*reader));
+	reader->context = CurrentMemoryContext;
+	reader->type = getBaseType(type);
+	if (reader->type != TIMESTAMPTZOID && reader->type != TIMESTAMPOID && reader->type != DATEOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s has type %s", column, format_type_be(reader->type)),
+				 errhint("Cast it to timestamptz, timestamp or date.")));
+}
+
+/* Takes the zone of a row, looked up again only when it changed; NULL is UTC. */
+static void
+read_zone(TimeReader *reader, const text *zone)
+{
+	const char *name = zone ? VARDATA_ANY(zone) : "UTC";
+	int			length = zone ? VARSIZE_ANY_EXHDR(zone) : 3;
+
+	if (reader->zone_name != NULL &&
+		strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')
+		return;
+	zone_init(&reader->zone, name, length);
+	if (reader->zone_name)
+		pfree(reader->zone_name);
+	reader->zone_name = MemoryContextStrdup(reader->context, pnstrdup(name, length));
+}
+
+/* The instant of a time; infinite ones stay so.  zone matters to timestamp and date. */
+TimestampTz
+time_read(TimeReader *reader, Datum value, const text *zone)
+{
+	DateADT		date;
+
+	if (reader->type == TIMESTAMPTZOID)
+		return DatumGetTimestampTz(value);
+	read_zone(reader, zone);
+	if (reader->type == TIMESTAMPOID)
+		return zone_instant(&reader->zone, DatumGetTimestamp(value));
+	date = DatumGetDateADT(value);
+	if (DATE_IS_NOBEGIN(date))
+		return DT_NOBEGIN;
+	if (DATE_IS_NOEND(date))
+		return DT_NOEND;
+	if (date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("date out of range for timestamp")));
+	return zone_instant(&reader->zone, (Timestamp) date * USECS_PER_DAY);
 }
 
 PG_FUNCTION_INFO_V1(rfm_local_date);
