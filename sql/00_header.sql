@@ -7,9 +7,12 @@
  *	20_segment		rules, and the segment that a code falls into
  *	30_cutoffs		cut points from percentiles
  *	40_profile		order lines to customers: the aggregates
+ *	45_visits		sessions of customers after their first order
+ *	50_rates		intervals, tests and rates over time
  *	60_model		a model: its settings, creation, configuration and removal
  *	65_contract		the user's relations, checked; the only part that reads them
  *	70_analyses		the views of a model
+ *	80_campaigns	actions, campaigns and their return
  *	85_refresh		how a model is brought up to date
  *	90_grants		who may use what
  */

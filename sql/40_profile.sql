@@ -93,7 +93,7 @@ COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timest
 CREATE FUNCTION rfm.unpack(profile rfm.profile_state, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_state, text) IS
-    'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric.';
+    'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric.';
 
 -- profile_all: the aggregate over all customers
 
@@ -186,4 +186,4 @@ COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestam
 CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 100000;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, text) IS
-    'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last).';
+    'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last).';

@@ -251,6 +251,7 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.refresh_log (refresh_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
         ' started_at timestamptz NOT NULL, finished_at timestamptz, mode text NOT NULL, reason text,'
         ' customers bigint, changed bigint, as_of timestamptz, error text)', model);
+    PERFORM rfm.make_campaigns(model);
     BEGIN
         PERFORM rfm.report_lines(s);
         PERFORM rfm.report_missing(s);
@@ -274,10 +275,13 @@ CREATE FUNCTION rfm.report_missing(settings rfm.settings) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF settings.accounts IS NULL THEN
-        RAISE NOTICE 'without accounts there is no channel, no sign-up time, no dimension and no count of prospects';
+        RAISE NOTICE 'without accounts there is no channel, no sign-up time, no dimension and no count of prospects; left out: channel_maturity, first_purchase_timing';
     END IF;
     IF settings.products IS NULL THEN
-        RAISE NOTICE 'without products there is no first category';
+        RAISE NOTICE 'without products there is no first category and no margin; left out: gateway_products';
+    END IF;
+    IF settings.visits IS NULL THEN
+        RAISE NOTICE 'without visits there is no activity level, and no audience for the inactive; left out: promising_activity';
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.report_missing(rfm.settings) IS 'Internal. Tells by NOTICE what a new model leaves out for want of a relation.';
@@ -486,10 +490,11 @@ DECLARE
     made       name[];
     name       name;
     kind       "char";
+    routine    regprocedure;
 BEGIN
     schema_oid := (SELECT oid FROM pg_namespace WHERE nspname = model);
     EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views', model) INTO made;
-    made := made || '{refresh_log,compiled_views,segment_rules,settings}';
+    made := made || '{refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
 
     SELECT string_agg(o.description, E'\n' ORDER BY o.description COLLATE "C") INTO strangers
     FROM pg_depend d
@@ -497,12 +502,16 @@ BEGIN
     LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = schema_oid
       AND NOT (c.oid IS NOT NULL AND c.relname = ANY (made))
+      AND NOT (d.classid = 'pg_proc'::regclass AND d.objid = ANY (rfm.own_functions(model)::oid[]))
       AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i');
     IF strangers IS NOT NULL THEN
         RAISE EXCEPTION 'schema "%" holds objects that do not belong to the model', model
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = strangers,
                   HINT = 'Move or drop them first.';
     END IF;
+    FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
+        EXECUTE format('DROP FUNCTION %s', routine);
+    END LOOP;
     FOREACH name IN ARRAY made LOOP
         kind := (SELECT relkind FROM pg_class WHERE relnamespace = schema_oid AND relname = name);
         IF kind IS NOT NULL THEN

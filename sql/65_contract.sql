@@ -277,8 +277,8 @@ CREATE FUNCTION rfm.profile_rows_query(model text, settings rfm.settings, groupe
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s       rfm.settings := settings;
-    columns text := format('first_order_at timestamptz, first_order_until timestamptz, second_order_at timestamptz,'
-        ' last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
+    columns text := format('first_order_at timestamptz, first_order_until timestamptz, first_order_date date,'
+        ' second_order_at timestamptz, second_order_date date, last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
         ' first_order_revenue numeric, first_product_id %s', rfm.id_type(s.order_lines, 'product_id'));
     args    text := format('l.order_id, l.ordered_at, l.amount, l.product_id, %s, %s, %L',
         rfm.window_start_sql(s), rfm.as_of_sql(s), s.time_zone);
@@ -301,28 +301,85 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.profile_rows_query(text, rfm.settings, boolean, bigint) IS 'Internal. SQL of the profiles as the lines alone give them.';
 
--- Their rows, a relation p, with what accounts, products and visits add; the row without customer_id says as of when.
-CREATE FUNCTION rfm.profiles_query(model text, settings rfm.settings, p text) RETURNS text
+-- What every valid line in model.valid_lines x satisfies, with the local date it needs no profile for.
+CREATE FUNCTION rfm.valid_line_sql(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format('x.customer_id IS NOT NULL AND x.order_id IS NOT NULL AND x.amount IS NOT NULL AND %s < %s',
+                  rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone), rfm.as_of_sql(settings));
+END $$;
+COMMENT ON FUNCTION rfm.valid_line_sql(rfm.settings) IS 'Internal. SQL condition that line x is valid and has a customer.';
+
+-- Of the purchase lines in the window with a known cost: what is left of revenue after cost.
+CREATE FUNCTION rfm.margin_sql(model text, settings rfm.settings) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s rfm.settings := settings;
+    at_sql text := rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone);
+BEGIN
+    IF settings.products IS NULL OR rfm.column_type(settings.products, 'cost') IS NULL THEN
+        RETURN 'NULL::float8';
+    END IF;
+    RETURN format('(SELECT (sum(rfm.money(x.amount) - g.cost) / nullif(sum(rfm.money(x.amount)), 0))::float8 FROM %1$I.valid_lines x'
+        ' JOIN %1$I.unique_products g ON g.product_id = x.product_id WHERE g.cost IS NOT NULL AND x.amount >= 0 AND %2$s%3$s)',
+        model, rfm.valid_line_sql(settings),
+        CASE WHEN settings.lookback IS NOT NULL THEN format(' AND %s >= %s', at_sql, rfm.window_start_sql(settings)) END);
+END $$;
+COMMENT ON FUNCTION rfm.margin_sql(text, rfm.settings) IS 'Internal. SQL of margin_rate; NULL without the cost of products.';
+
+-- Customers active and revenue by month of first order and months since, as JSON; p holds the profiles.
+CREATE FUNCTION rfm.cohorts_sql(model text, settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format('(SELECT jsonb_agg(to_jsonb(c) ORDER BY c.cohort_month, c.month) FROM (SELECT date_trunc(''month'', p.first_order_date::timestamp)::date AS cohort_month,'
+        ' k.month, count(*) FILTER (WHERE k.purchases > 0) AS active_customers, sum(k.revenue) AS revenue'
+        ' FROM (SELECT x.customer_id, date_trunc(''month'', rfm.local_date(%s, %L)::timestamp)::date AS month,'
+        ' count(*) FILTER (WHERE x.amount >= 0) AS purchases, sum(rfm.money(x.amount)) AS revenue'
+        ' FROM %I.valid_lines x WHERE %s GROUP BY 1, 2) k'
+        ' JOIN p ON p.customer_id = k.customer_id AND p.first_order_date IS NOT NULL GROUP BY 1, 2) c)',
+        rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone), settings.time_zone, model,
+        rfm.valid_line_sql(settings));
+END $$;
+COMMENT ON FUNCTION rfm.cohorts_sql(text, rfm.settings) IS 'Internal. SQL of the cohorts, month by month, as JSON.';
+
+-- The rows of a relation p with what accounts, products and visits add. The row without customer_id holds what is of the
+-- model as a whole: as of when, the accounts, the margin and the cohorts.
+CREATE FUNCTION rfm.profiles_query(model text, settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s       rfm.settings := settings;
+    -- integers of different width meet as bigint
+    visitor text := CASE rfm.id_type(s.visits, 'customer_id') WHEN rfm.id_type(s.order_lines, 'customer_id')
+                    THEN rfm.id_type(s.visits, 'customer_id') ELSE 'bigint' END;
 BEGIN
     RETURN format(
-        'SELECT p.*, %s, %s AS first_category, NULL::bigint AS sessions_after_purchase, NULL::bigint AS return_sessions,'
-        ' CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s%s FROM %s',
+        'SELECT p.*, %s, %s, %s, CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s,'
+        ' CASE WHEN p.customer_id IS NULL THEN %s END AS margin_rate, CASE WHEN p.customer_id IS NULL THEN %s END AS cohorts%s FROM p',
         CASE WHEN s.accounts IS NULL THEN 'NULL::text AS channel, NULL::timestamptz AS signed_up_at, false AS has_account'
              ELSE 'a.channel, a.signed_up_at, a.customer_id IS NOT NULL AS has_account' END,
-        CASE WHEN s.products IS NULL THEN 'NULL::text' ELSE 'g.category' END,
+        CASE WHEN s.products IS NULL THEN 'NULL::text AS first_category, NULL::text AS first_brand, NULL::text AS first_product'
+             ELSE 'g.category AS first_category, g.brand AS first_brand, g.name AS first_product' END,
+        CASE WHEN s.visits IS NULL THEN 'NULL::bigint AS sessions_after_purchase, NULL::bigint AS return_sessions'
+             ELSE 'CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.sessions_after_purchase, 0) END AS sessions_after_purchase,'
+                  ' CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.return_sessions, 0) END AS return_sessions' END,
         rfm.as_of_sql(s),
         CASE WHEN s.accounts IS NULL THEN 'NULL::bigint AS registered'
              ELSE format('CASE WHEN p.customer_id IS NULL THEN (SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL'
                          ' GROUP BY %s) u) END AS registered', s.accounts, rfm.id_column(s.accounts, 'customer_id')) END,
-        (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
-        p)
+        rfm.margin_sql(model, s), rfm.cohorts_sql(model, s),
+        (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)))
         || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %I.unique_accounts a ON a.customer_id = p.customer_id', model) ELSE '' END
-        || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %I.unique_products g ON g.product_id = p.first_product_id', model) ELSE '' END;
+        || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %I.unique_products g ON g.product_id = p.first_product_id', model) ELSE '' END
+        -- grouped, so that the planner knows it unique and leaves it out where nobody asks
+        || CASE WHEN s.visits IS NOT NULL THEN format(
+            ' LEFT JOIN (SELECT u.customer_id, max(u.sessions_after_purchase) AS sessions_after_purchase,'
+            ' max(u.return_sessions) AS return_sessions FROM (SELECT rfm.visits_all((%s)::%s, %s, x.visited_at,'
+            ' (SELECT rfm.visit_boundaries(p.customer_id::%2$s, p.first_order_at, p.first_order_until) FROM p WHERE p.first_order_at IS NOT NULL),'
+            ' %4$s, %5$L) AS visits FROM %6$s x) g, LATERAL rfm.unpack(g.visits) AS u(customer_id %2$s, sessions_after_purchase bigint,'
+            ' return_sessions bigint) GROUP BY u.customer_id) v ON v.customer_id = p.customer_id',
+            rfm.id_column(s.visits, 'customer_id'), visitor, rfm.id_column(s.visits, 'session_id'), rfm.as_of_sql(s), s.time_zone,
+            s.visits) ELSE '' END;
 END $$;
-COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings, text) IS 'Internal. SQL of the profiles with what accounts, products and visits add to them.';
+COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings) IS 'Internal. SQL of the profiles p with what accounts, products and visits add to them.';
 
 -- What is stored tells how much memory one pass takes, about 160 bytes per profile; without it, the pass itself does.
 CREATE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean

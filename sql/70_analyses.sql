@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rfm.own_columns() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,xmin,xmax,cmin,cmax,tableoid}'::text[];
+    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,first_order_date,second_order_date,first_brand,first_product,margin_rate,cohorts,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,xmin,xmax,cmin,cmax,tableoid}'::text[];
 COMMENT ON FUNCTION rfm.own_columns() IS 'Internal. Column names that a dimension cannot have.';
 
 CREATE FUNCTION rfm.array_sql(numbers numeric[]) RETURNS text
@@ -66,12 +66,6 @@ DECLARE
     s         rfm.settings := settings;
     live      boolean := s.storage = 'view';
     rules     text := CASE WHEN live THEN format('%L::rfm.rules', rfm.rules_in_force(model, s)) END;
-    levels    int[] := rfm.levels(s);
-    dims      text := coalesce((SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)), '');
-    breakdown text := concat_ws(', ',
-        CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
-        CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
-        (SELECT string_agg(format('(%L, %s)', d, rfm.dimension_text(s.accounts, d, s.time_zone)), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
 BEGIN
     name := 'valid_lines';
     query := rfm.valid_lines_query(s);
@@ -90,7 +84,7 @@ BEGIN
     END IF;
 
     name := 'profiles_source';
-    query := rfm.profiles_query(model, s, format('(%s) p', rfm.profile_rows_query(model, s, grouped)));
+    query := format('WITH p AS (%s) %s', rfm.profile_rows_query(model, s, grouped), rfm.profiles_query(model, s));
     RETURN NEXT;
 
     IF NOT live THEN
@@ -111,10 +105,10 @@ BEGIN
 
     name := 'scored';
     query := CASE WHEN live THEN format('WITH p AS MATERIALIZED (%s), s AS (%s) ', rfm.profile_rows_query(model, s, grouped),
-                                        rfm.snapshot_query(s, format('(%s)', rfm.profiles_query(model, s, 'p')), rules)) ELSE '' END
+                                        rfm.snapshot_query(s, format('(%s)', rfm.profiles_query(model, s)), rules)) ELSE '' END
         || format('SELECT p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
-        ' p.second_order_at, p.last_order_at, p.orders, p.lines, p.revenue, p.first_order_revenue, p.first_product_id,'
-        ' p.first_category, p.sessions_after_purchase, p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
+        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
+        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase, p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
         ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
         ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
         ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
@@ -122,20 +116,51 @@ BEGIN
         ' rfm.segment_of(rfm.rfm_score(%1$s), s.rules) AS segment,'
         ' rfm.segment_rank(rfm.rfm_score(%1$s), s.rules) AS segment_rank,'
         ' rfm.segment_stage(rfm.rfm_score(%1$s), s.rules) AS stage,'
-        ' s.as_of, s.refreshed_at, s.registered, s.unassigned_revenue%2$s FROM %3$s p CROSS JOIN %4$s s',
+        ' p.margin_rate, p.cohorts, s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue%2$s FROM %3$s p CROSS JOIN %4$s s',
         's.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs',
         (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
-        CASE WHEN live THEN format('(%s)', rfm.profiles_query(model, s, 'p')) ELSE format('%I.profiles', model) END,
+        CASE WHEN live THEN format('(%s)', rfm.profiles_query(model, s)) ELSE format('%I.profiles', model) END,
         CASE WHEN live THEN 's' ELSE format('%I.snapshot', model) END);
     RETURN NEXT;
 
+    RETURN QUERY SELECT * FROM rfm.analysis_queries(model, s, rules);
+    RETURN QUERY SELECT * FROM rfm.campaign_queries(model);
+END $$;
+COMMENT ON FUNCTION rfm.view_queries(text, rfm.settings, boolean) IS 'Internal. The views of a model in the order in which they are made, with their SQL.';
+
+CREATE FUNCTION rfm.activity_level(return_sessions bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN return_sessions OPERATOR(pg_catalog.<=) 1 THEN return_sessions::text
+                WHEN return_sessions OPERATOR(pg_catalog.<=) 3 THEN '2-3'
+                WHEN return_sessions OPERATOR(pg_catalog.<=) 5 THEN '4-5'
+                WHEN return_sessions OPERATOR(pg_catalog.>) 5 THEN '6+' END;
+COMMENT ON FUNCTION rfm.activity_level(bigint) IS 'A number of sessions in groups: 0, 1, 2-3, 4-5, 6+. NULL for NULL.';
+
+CREATE FUNCTION rfm.months_between(earlier date, later date) RETURNS int
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (pg_catalog.date_part('year', later) OPERATOR(pg_catalog.-) pg_catalog.date_part('year', earlier))::int OPERATOR(pg_catalog.*) 12
+           OPERATOR(pg_catalog.+) (pg_catalog.date_part('month', later) OPERATOR(pg_catalog.-) pg_catalog.date_part('month', earlier))::int;
+COMMENT ON FUNCTION rfm.months_between(date, date) IS 'Internal. The number of calendar months between the months of two dates. NULL for NULL.';
+
+-- The views that answer questions, one each, over the layers. rules: SQL of the rules, for storage view.
+CREATE FUNCTION rfm.analysis_queries(model text, settings rfm.settings, rules text) RETURNS TABLE (name text, query text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s         rfm.settings := settings;
+    live      boolean := s.storage = 'view';
+    levels    int[] := rfm.levels(s);
+    dims      text := coalesce((SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)), '');
+    breakdown text := concat_ws(', ',
+        CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
+        CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
+        (SELECT string_agg(format('(%L, %s)', d, rfm.dimension_text(s.accounts, d, s.time_zone)), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
+BEGIN
     name := 'customers';
     query := format($q$
         SELECT customer_id, channel, signed_up_at, first_order_at, second_order_at, last_order_at, orders, lines, revenue,
                revenue / orders AS average_order_value, first_product_id, first_category, recency_days, r, f, m, rfm_score,
                segment, segment_rank, sessions_after_purchase, return_sessions,
-               CASE WHEN return_sessions = 0 THEN '0' WHEN return_sessions = 1 THEN '1' WHEN return_sessions <= 3 THEN '2-3'
-                    WHEN return_sessions <= 5 THEN '4-5' WHEN return_sessions > 5 THEN '6+' END AS activity_level%2$s
+               rfm.activity_level(return_sessions) AS activity_level%2$s
         FROM %1$I.scored
         WHERE orders > 0 $q$, model, dims);
     RETURN NEXT;
@@ -144,12 +169,12 @@ BEGIN
     query := format($q$
         WITH ranked AS (
             SELECT orders, revenue, stage, has_account AND first_order_at IS NOT NULL AS has_bought,
-                   as_of, refreshed_at, registered, unassigned_revenue, orders > 0 AS is_customer,
+                   as_of, refreshed_at, registered, unassigned_revenue, margin_rate, orders > 0 AS is_customer,
                    row_number() OVER (PARTITION BY orders > 0 ORDER BY revenue DESC) AS place,
                    count(*) OVER (PARTITION BY orders > 0) AS places
             FROM %1$I.scored),
         summed AS (
-            SELECT max(as_of) AS as_of, max(refreshed_at) AS refreshed_at, max(registered) AS registered,
+            SELECT max(margin_rate) AS margin_rate, max(as_of) AS as_of, max(refreshed_at) AS refreshed_at, max(registered) AS registered,
                    count(*) FILTER (WHERE is_customer) AS customers,
                    max(registered) - count(*) FILTER (WHERE has_bought) AS prospects,
                    coalesce(sum(orders) FILTER (WHERE is_customer), 0)::bigint AS orders,
@@ -169,7 +194,7 @@ BEGIN
                (at_risk::numeric / nullif(customers, 0))::float8 AS churn_risk_share,
                (revenue_at_risk / nullif(revenue, 0))::float8 AS churn_risk_revenue_share,
                (top20_revenue / nullif(revenue, 0))::float8 AS top20_revenue_share,
-               NULL::float8 AS margin_rate
+               margin_rate
         FROM summed $q$, model);
     RETURN NEXT;
 
@@ -235,8 +260,188 @@ BEGIN
         FROM %1$I.segments
         ORDER BY segment_rank $q$, model);
     RETURN NEXT;
+    IF s.visits IS NOT NULL THEN
+        name := 'promising_activity';
+        query := format($q$
+            WITH c AS MATERIALIZED (
+                SELECT segment_rank, rfm.activity_level(return_sessions) AS activity_level,
+                       rfm.activity_level(sessions_after_purchase) AS published_level,
+                       revenue, as_of_date - first_order_date AS days
+                FROM %1$I.scored WHERE orders > 0 AND stage = 'promising'),
+            own AS (
+                SELECT segment_rank, activity_level, count(*) AS customers, avg(revenue) AS average_revenue, avg(days) AS average_days
+                FROM c GROUP BY segment_rank, activity_level),
+            published AS (
+                SELECT segment_rank, published_level AS activity_level, count(*) AS customers, avg(revenue) AS average_revenue
+                FROM c GROUP BY segment_rank, published_level)
+            SELECT l.segment, l.segment_rank, a.activity_order::smallint AS activity_order, a.activity_level,
+                   coalesce(o.customers, 0) AS customers,
+                   (coalesce(o.customers, 0) / nullif(sum(o.customers) OVER w, 0))::float8 AS customer_share,
+                   o.average_revenue,
+                   o.average_revenue / nullif(first_value(o.average_revenue) OVER (w ORDER BY a.activity_order), 0) AS revenue_ratio,
+                   o.average_days AS average_days_since_first_order,
+                   coalesce(p.customers, 0) AS published_customers, p.average_revenue AS published_average_revenue
+            FROM %1$I.segment_list l
+            CROSS JOIN (VALUES (1, '0'), (2, '1'), (3, '2-3'), (4, '4-5'), (5, '6+')) a(activity_order, activity_level)
+            LEFT JOIN own o USING (segment_rank, activity_level) LEFT JOIN published p USING (segment_rank, activity_level)
+            WHERE l.stage = 'promising'
+            WINDOW w AS (PARTITION BY l.segment_rank)
+            ORDER BY l.segment_rank, a.activity_order $q$, model);
+        RETURN NEXT;
+    END IF;
+
+    IF s.products IS NOT NULL THEN
+        name := 'gateway_products';
+        query := format($q$
+            WITH grouped AS (
+                SELECT g.level, g.name, count(*) AS customers, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers,
+                       count(*) FILTER (WHERE c.stage = 'promising') AS promising_customers,
+                       avg(c.revenue) FILTER (WHERE c.stage = 'vip') AS average_vip_revenue, avg(c.revenue) AS average_revenue,
+                       avg(c.revenue - c.first_order_revenue) AS revenue_after_first_order,
+                       var_samp(c.revenue - c.first_order_revenue) AS variance_after_first_order,
+                       rfm.kaplan_meier(coalesce(c.second_order_date, c.as_of_date) - c.first_order_date,
+                                        c.second_order_date IS NOT NULL) AS survival
+                FROM %1$I.scored c
+                CROSS JOIN LATERAL (VALUES ('category', c.first_category), ('brand', c.first_brand), ('product', c.first_product)) g(level, name)
+                WHERE c.orders > 0 AND g.name IS NOT NULL
+                GROUP BY g.level, g.name
+                HAVING g.level = 'category' OR count(*) >= 30)
+            SELECT g.level, g.name, g.customers, g.vip_customers, g.promising_customers,
+                   (g.vip_customers::numeric / g.customers)::float8 AS vip_share, v.low AS vip_share_low, v.high AS vip_share_high,
+                   (g.vip_customers::numeric / nullif(g.vip_customers + g.promising_customers, 0))::float8 AS maturity_rate,
+                   m.low AS maturity_rate_low, m.high AS maturity_rate_high,
+                   g.average_vip_revenue, g.average_revenue,
+                   k.rate AS second_order_365_rate, k.low AS second_order_365_rate_low, k.high AS second_order_365_rate_high,
+                   g.revenue_after_first_order, w.low AS revenue_after_first_order_low, w.high AS revenue_after_first_order_high
+            FROM grouped g
+            CROSS JOIN LATERAL rfm.wilson_interval(g.vip_customers, g.customers) v
+            CROSS JOIN LATERAL rfm.wilson_interval(g.vip_customers, g.vip_customers + g.promising_customers) m
+            CROSS JOIN LATERAL rfm.kaplan_meier_rate(g.survival, 365) k
+            CROSS JOIN LATERAL rfm.mean_interval(g.customers, g.revenue_after_first_order::float8, g.variance_after_first_order::float8) w
+            ORDER BY g.level <> 'category', g.level, g.customers DESC, g.name $q$, model);
+        RETURN NEXT;
+    END IF;
+
+    IF s.products IS NOT NULL THEN
+        name := 'gateway_moments';
+        query := format($q$
+            SELECT first_category AS category, count(*) AS customers,
+                   avg(revenue) AS average_revenue, var_samp(revenue) AS variance_revenue,
+                   avg(revenue - first_order_revenue) AS revenue_after_first_order,
+                   var_samp(revenue - first_order_revenue) AS variance_after_first_order
+            FROM %1$I.scored
+            WHERE orders > 0 AND first_category IS NOT NULL
+            GROUP BY first_category $q$, model);
+        RETURN NEXT;
+    END IF;
+
+    IF s.accounts IS NOT NULL THEN
+        name := 'channel_maturity';
+        query := format($q$
+            WITH grouped AS (
+                SELECT c.channel, count(*) AS customers, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers,
+                       count(*) FILTER (WHERE c.stage = 'promising' AND l.m_min > 1) AS promising_high,
+                       count(*) FILTER (WHERE c.stage = 'promising' AND l.m_min = 1) AS promising_low,
+                       count(*) FILTER (WHERE c.stage IN ('vip', 'promising')) AS active_customers,
+                       avg(c.revenue) FILTER (WHERE c.stage = 'vip') AS average_vip_revenue
+                FROM %1$I.scored c JOIN %1$I.segment_list l USING (segment_rank)
+                WHERE c.orders > 0
+                GROUP BY c.channel),
+            totals AS (SELECT sum(vip_customers) AS vip, sum(active_customers) AS active FROM grouped),
+            tested AS (
+                -- in each channel two cells, vip and promising, against what one common rate would give
+                SELECT count(*) AS channels,
+                       min(g.active_customers * least(t.vip, t.active - t.vip) / t.active) AS least_expected,
+                       sum((g.vip_customers * t.active - g.active_customers * t.vip) * (g.vip_customers * t.active - g.active_customers * t.vip)
+                           / nullif(g.active_customers * t.vip * (t.active - t.vip), 0)) AS statistic
+                FROM grouped g, totals t WHERE g.active_customers > 0)
+            SELECT g.channel, g.customers, g.vip_customers, g.promising_high, g.promising_low, g.active_customers,
+                   (g.vip_customers::numeric / nullif(g.active_customers, 0))::float8 AS maturity_rate,
+                   w.low AS maturity_rate_low, w.high AS maturity_rate_high, g.average_vip_revenue,
+                   CASE WHEN t.channels > 1 AND t.least_expected >= 5
+                        THEN rfm.chi_square_p_value(t.statistic::float8, t.channels::int - 1) END AS p_value
+            FROM grouped g CROSS JOIN tested t
+            CROSS JOIN LATERAL rfm.wilson_interval(g.vip_customers, g.active_customers) w
+            ORDER BY maturity_rate DESC NULLS LAST, g.channel $q$, model);
+        RETURN NEXT;
+    END IF;
+
+    name := 'repurchase_timing';
+    query := format($q$
+        WITH c AS (
+            SELECT segment_rank, second_order_date - first_order_date AS days, revenue
+            FROM %1$I.scored WHERE orders > 0 AND second_order_date IS NOT NULL),
+        grouped AS (
+            SELECT segment_rank, b.bucket_order, count(*) AS customers, avg(days) AS average_days, avg(revenue) AS average_revenue
+            FROM c CROSS JOIN LATERAL (SELECT CASE WHEN days <= 7 THEN 1 WHEN days <= 14 THEN 2 WHEN days <= 30 THEN 3
+                                                   WHEN days <= 60 THEN 4 WHEN days <= 90 THEN 5 ELSE 6 END AS bucket_order) b
+            GROUP BY segment_rank, b.bucket_order)
+        SELECT l.segment, l.segment_rank, b.bucket_order::smallint AS bucket_order, b.bucket, coalesce(g.customers, 0) AS customers,
+               (coalesce(g.customers, 0) / nullif(sum(g.customers) OVER (PARTITION BY l.segment_rank), 0))::float8 AS customer_share,
+               g.average_days, g.average_revenue,
+               CASE WHEN b.bucket_order <= 3 THEN 'quick' WHEN b.bucket_order = 4 THEN 'medium' ELSE 'slow' END AS speed_class
+        FROM %1$I.segment_list l
+        CROSS JOIN (VALUES (1, '<= 7 days'), (2, '<= 14 days'), (3, '<= 30 days'), (4, '<= 60 days'), (5, '<= 90 days'), (6, '> 90 days'))
+            b(bucket_order, bucket)
+        LEFT JOIN grouped g USING (segment_rank, bucket_order)
+        ORDER BY l.segment_rank, b.bucket_order $q$, model);
+    RETURN NEXT;
+
+    name := 'repurchase_curve';
+    query := format($q$
+        SELECT c.days AS days_since_first_order, c.at_risk AS customers_at_risk, c.events AS repurchased, c.censored,
+               c.rate AS cumulative_repurchase_rate, c.low AS cumulative_repurchase_rate_low, c.high AS cumulative_repurchase_rate_high
+        FROM (SELECT rfm.kaplan_meier(coalesce(second_order_date, as_of_date) - first_order_date, second_order_date IS NOT NULL) AS survival
+              FROM %1$I.scored WHERE first_order_date IS NOT NULL) s
+        CROSS JOIN LATERAL rfm.kaplan_meier_curve(s.survival, 30) c $q$, model);
+    RETURN NEXT;
+
+    IF s.accounts IS NOT NULL THEN
+        name := 'first_purchase_timing';
+        query := format($q$
+            WITH grouped AS (
+                SELECT b.bucket_order, count(*) AS customers, count(*) FILTER (WHERE c.orders >= 2) AS repurchased,
+                       avg(c.revenue) AS average_revenue, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers
+                FROM (SELECT orders, revenue, stage, first_order_date - rfm.local_date(signed_up_at, %2$L) AS days
+                      FROM %1$I.scored WHERE orders > 0 AND signed_up_at IS NOT NULL) c
+                CROSS JOIN LATERAL (SELECT CASE WHEN days < 0 THEN 1 WHEN days = 0 THEN 2 WHEN days <= 7 THEN 3 WHEN days <= 30 THEN 4
+                                                WHEN days <= 90 THEN 5 WHEN days <= 365 THEN 6 ELSE 7 END AS bucket_order) b
+                GROUP BY b.bucket_order)
+            SELECT b.bucket_order::smallint AS bucket_order, b.bucket, coalesce(g.customers, 0) AS customers,
+                   (g.repurchased::numeric / g.customers)::float8 AS repurchase_rate, g.average_revenue,
+                   (g.vip_customers::numeric / g.customers)::float8 AS vip_share
+            FROM (VALUES (1, 'before sign-up'), (2, 'same day'), (3, '1-7 days'), (4, '8-30 days'), (5, '31-90 days'), (6, '91-365 days'),
+                         (7, '> 365 days')) b(bucket_order, bucket)
+            LEFT JOIN grouped g USING (bucket_order)
+            ORDER BY b.bucket_order $q$, model, s.time_zone);
+        RETURN NEXT;
+    END IF;
+
+    name := 'cohort_retention';
+    query := format($q$
+        WITH c AS MATERIALIZED (
+            SELECT customer_id, date_trunc('month', first_order_date::timestamp)::date AS cohort_month, as_of_date,
+                   rfm.local_date(as_of - interval '1 microsecond', %2$L) AS last_date, cohorts
+            FROM %1$I.scored),
+        sizes AS (
+            SELECT cohort_month, as_of_date, rfm.months_between(cohort_month, last_date) AS months, count(*) AS cohort_customers
+            FROM c WHERE cohort_month IS NOT NULL GROUP BY cohort_month, as_of_date, last_date),
+        active AS (
+            SELECT a.cohort_month, greatest(0, rfm.months_between(a.cohort_month, a.month)) AS months_since,
+                   sum(a.active_customers)::bigint AS active_customers, sum(a.revenue) AS revenue
+            FROM c CROSS JOIN LATERAL jsonb_to_recordset(c.cohorts) a(cohort_month date, month date, active_customers bigint, revenue numeric)
+            WHERE c.customer_id IS NULL
+            GROUP BY 1, 2)
+        SELECT s.cohort_month, n AS months_since, s.cohort_customers, coalesce(a.active_customers, 0) AS active_customers,
+               (coalesce(a.active_customers, 0)::numeric / s.cohort_customers)::float8 AS retention_rate,
+               coalesce(a.revenue, 0) AS revenue, rfm.months_between(s.cohort_month, s.as_of_date) > n AS is_complete
+        FROM sizes s
+        CROSS JOIN LATERAL generate_series(0, s.months) n
+        LEFT JOIN active a ON a.cohort_month = s.cohort_month AND a.months_since = n
+        ORDER BY s.cohort_month, n $q$, model, s.time_zone);
+    RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION rfm.view_queries(text, rfm.settings, boolean) IS 'Internal. The views of a model in the order in which they are made, with their SQL.';
+COMMENT ON FUNCTION rfm.analysis_queries(text, rfm.settings, text) IS 'Internal. The views of a model that answer questions, with their SQL.';
 
 -- Comments: relation, column (NULL: the relation itself), text. The dimensions are added by comment_model.
 CREATE FUNCTION rfm.view_comments() RETURNS TABLE (relation text, column_name text, comment text)
@@ -298,9 +503,9 @@ BEGIN ATOMIC
     ('customers', 'rfm_score', 'The three scores as digits, for example 543.'),
     ('customers', 'segment', 'Segment by the rules in force.'),
     ('customers', 'segment_rank', 'Place of the segment among the rules, from 1.'),
-    ('customers', 'sessions_after_purchase', 'Distinct sessions with a visit after the first purchase line. NULL: not computed.'),
-    ('customers', 'return_sessions', 'Distinct sessions with a visit after the last line of the first order. NULL: not computed.'),
-    ('customers', 'activity_level', 'return_sessions in groups: 0, 1, 2-3, 4-5, 6+. NULL: not computed.'),
+    ('customers', 'sessions_after_purchase', 'Distinct sessions with a visit after the first purchase line: the published count, which mostly measures the size of the first basket. NULL: the model has no visits.'),
+    ('customers', 'return_sessions', 'Distinct sessions with a visit after the last line of the first order. NULL: the model has no visits.'),
+    ('customers', 'activity_level', 'return_sessions in groups: 0, 1, 2-3, 4-5, 6+. NULL: the model has no visits.'),
 
     ('overview', NULL, 'The key figures of the model, one row.'),
     ('overview', 'as_of', 'Moment the figures stand for.'),
@@ -318,7 +523,7 @@ BEGIN ATOMIC
     ('overview', 'churn_risk_share', 'Customers in segments of stage risk, as a share 0-1 of all. NULL: no customers.'),
     ('overview', 'churn_risk_revenue_share', 'Revenue of customers in segments of stage risk, as a share 0-1 of all. NULL: no revenue.'),
     ('overview', 'top20_revenue_share', 'Revenue of the richest 20 percent of the customers (rounded up), as a share 0-1 of all. NULL: no revenue.'),
-    ('overview', 'margin_rate', 'Margin as a share 0-1 of revenue. NULL: not computed.'),
+    ('overview', 'margin_rate', 'What is left of the revenue of purchase lines with a known product cost after that cost, as a share of it. NULL: no such lines.'),
 
     ('segments', NULL, 'The segments of the rules in force, empty ones too. One row per segment.'),
     ('segments', 'segment', 'Name of the segment.'),
@@ -367,7 +572,136 @@ BEGIN ATOMIC
     ('churn_risk', 'customers', 'Customers in the segment.'),
     ('churn_risk', 'customer_share', 'Share 0-1 of all customers. NULL: no customers.'),
     ('churn_risk', 'revenue', 'Revenue of the segment. Money of the order lines.'),
-    ('churn_risk', 'revenue_share', 'Share 0-1 of all revenue. NULL: no revenue.'))
+    ('churn_risk', 'revenue_share', 'Share 0-1 of all revenue. NULL: no revenue.'),
+
+    ('promising_activity', NULL, 'Are promising customers who come back worth more? One row per promising segment and activity level. The columns without prefix count sessions after the last line of the first order; published_* counts sessions after its first line, as the published dashboard did: a basket of several lines logs a session per line, so that its count grows with the basket, and with it the revenue.'),
+    ('promising_activity', 'segment', 'Name of the segment.'),
+    ('promising_activity', 'segment_rank', 'Place of the segment among the rules, from 1.'),
+    ('promising_activity', 'activity_order', 'Place of the level, 1 to 5.'),
+    ('promising_activity', 'activity_level', 'Sessions: 0, 1, 2-3, 4-5, 6+.'),
+    ('promising_activity', 'customers', 'Customers with so many return sessions.'),
+    ('promising_activity', 'customer_share', 'Share 0-1 of the segment. NULL: the segment is empty.'),
+    ('promising_activity', 'average_revenue', 'Their revenue per customer. NULL: no customers.'),
+    ('promising_activity', 'revenue_ratio', 'average_revenue divided by that of level 0. NULL: one of the two is missing.'),
+    ('promising_activity', 'average_days_since_first_order', 'Days from the first order to as_of: who had more time had more sessions. NULL: no customers.'),
+    ('promising_activity', 'published_customers', 'Customers with so many sessions after the first purchase line.'),
+    ('promising_activity', 'published_average_revenue', 'Their revenue per customer. NULL: no customers.'),
+
+    ('gateway_products', NULL, 'Which first purchase makes good customers? One row per category, brand or product of the first order; brands and products from 30 customers on. VIP needs a high amount, so that an expensive first basket makes VIPs by definition: the rate of second orders and the revenue after the first order are free of that.'),
+    ('gateway_products', 'level', 'category, brand or product.'),
+    ('gateway_products', 'name', 'Its name.'),
+    ('gateway_products', 'customers', 'Customers whose first order it stands for.'),
+    ('gateway_products', 'vip_customers', 'Of them in segments of stage vip.'),
+    ('gateway_products', 'promising_customers', 'Of them in segments of stage promising.'),
+    ('gateway_products', 'vip_share', 'Share 0-1 of vip_customers in customers.'),
+    ('gateway_products', 'vip_share_low', 'Lower 95 percent bound (Wilson).'),
+    ('gateway_products', 'vip_share_high', 'Upper 95 percent bound (Wilson).'),
+    ('gateway_products', 'maturity_rate', 'vip_customers divided by vip_customers and promising_customers, 0-1. NULL: there are none.'),
+    ('gateway_products', 'maturity_rate_low', 'Lower 95 percent bound (Wilson). NULL: there are none.'),
+    ('gateway_products', 'maturity_rate_high', 'Upper 95 percent bound (Wilson). NULL: there are none.'),
+    ('gateway_products', 'average_vip_revenue', 'Revenue per customer of vip_customers. NULL: there are none.'),
+    ('gateway_products', 'average_revenue', 'Revenue per customer.'),
+    ('gateway_products', 'second_order_365_rate', 'Share 0-1 with a second order within 365 days (Kaplan-Meier, so that young customers do not look unfaithful). NULL: nobody was watched that long.'),
+    ('gateway_products', 'second_order_365_rate_low', 'Lower 95 percent bound (log-log). NULL: undefined.'),
+    ('gateway_products', 'second_order_365_rate_high', 'Upper 95 percent bound (log-log). NULL: undefined.'),
+    ('gateway_products', 'revenue_after_first_order', 'Revenue per customer without the lines of the first order. Money of the order lines.'),
+    ('gateway_products', 'revenue_after_first_order_low', 'Lower 95 percent bound (Student). NULL: fewer than two customers.'),
+    ('gateway_products', 'revenue_after_first_order_high', 'Upper 95 percent bound (Student). NULL: fewer than two customers.'),
+
+    ('gateway_moments', NULL, 'What gateway_lift compares: counts, averages and variances by category of the first order. One row per category.'),
+    ('gateway_moments', 'category', 'Category of the first order.'),
+    ('gateway_moments', 'customers', 'Customers whose first order it stands for.'),
+    ('gateway_moments', 'average_revenue', 'Revenue per customer.'),
+    ('gateway_moments', 'variance_revenue', 'Sample variance of the revenue. NULL: fewer than two customers.'),
+    ('gateway_moments', 'revenue_after_first_order', 'Revenue per customer without the lines of the first order.'),
+    ('gateway_moments', 'variance_after_first_order', 'Sample variance of the revenue without the lines of the first order. NULL: fewer than two customers.'),
+
+    ('channel_maturity', NULL, 'Do channels bring customers who become VIP? One row per channel.'),
+    ('channel_maturity', 'channel', 'Channel of the account. NULL: unknown.'),
+    ('channel_maturity', 'customers', 'Customers from this channel.'),
+    ('channel_maturity', 'vip_customers', 'Of them in segments of stage vip.'),
+    ('channel_maturity', 'promising_high', 'Of them in promising segments whose rule asks for a monetary score above 1.'),
+    ('channel_maturity', 'promising_low', 'Of them in the other promising segments.'),
+    ('channel_maturity', 'active_customers', 'vip_customers, promising_high and promising_low together.'),
+    ('channel_maturity', 'maturity_rate', 'vip_customers divided by active_customers, 0-1. NULL: there are none.'),
+    ('channel_maturity', 'maturity_rate_low', 'Lower 95 percent bound (Wilson). NULL: there are none.'),
+    ('channel_maturity', 'maturity_rate_high', 'Upper 95 percent bound (Wilson). NULL: there are none.'),
+    ('channel_maturity', 'average_vip_revenue', 'Revenue per customer of vip_customers. NULL: there are none.'),
+    ('channel_maturity', 'p_value', 'How often chance alone would make the rates of all channels differ as much (chi-square), the same in every row; below 0.05 they differ. NULL: fewer than two channels with active customers, or an expected count below 5.'),
+
+    ('repurchase_timing', NULL, 'How long do customers take to the second order? One row per segment and bucket, of customers who have one: to see how many ever do, read repurchase_curve.'),
+    ('repurchase_timing', 'segment', 'Name of the segment.'),
+    ('repurchase_timing', 'segment_rank', 'Place of the segment among the rules, from 1.'),
+    ('repurchase_timing', 'bucket_order', 'Place of the bucket, 1 to 6.'),
+    ('repurchase_timing', 'bucket', 'Days from the first to the second order.'),
+    ('repurchase_timing', 'customers', 'Customers of the segment in the bucket.'),
+    ('repurchase_timing', 'customer_share', 'Share 0-1 of those of the segment with a second order. NULL: there are none.'),
+    ('repurchase_timing', 'average_days', 'Average days. NULL: no customers.'),
+    ('repurchase_timing', 'average_revenue', 'Revenue per customer. NULL: no customers.'),
+    ('repurchase_timing', 'speed_class', 'quick (up to 30 days), medium (up to 60) or slow.'),
+
+    ('repurchase_curve', NULL, 'How many of all first-time buyers have ordered again after so many days (Kaplan-Meier; who has not yet counts up to as_of)? One row per day on which something happened, while at least 30 are at risk.'),
+    ('repurchase_curve', 'days_since_first_order', 'Days since the first order.'),
+    ('repurchase_curve', 'customers_at_risk', 'Customers without a second order at the start of the day, watched at least that long.'),
+    ('repurchase_curve', 'repurchased', 'Customers with their second order on this day.'),
+    ('repurchase_curve', 'censored', 'Customers without a second order whose watch ends on this day.'),
+    ('repurchase_curve', 'cumulative_repurchase_rate', 'Share 0-1 with a second order up to this day.'),
+    ('repurchase_curve', 'cumulative_repurchase_rate_low', 'Lower 95 percent bound (log-log). NULL: undefined.'),
+    ('repurchase_curve', 'cumulative_repurchase_rate_high', 'Upper 95 percent bound (log-log). NULL: undefined.'),
+
+    ('first_purchase_timing', NULL, 'How long after sign-up was the first order, and what became of the customers? One row per bucket.'),
+    ('first_purchase_timing', 'bucket_order', 'Place of the bucket, 1 to 7.'),
+    ('first_purchase_timing', 'bucket', 'Days from sign-up to the first order.'),
+    ('first_purchase_timing', 'customers', 'Customers in the bucket.'),
+    ('first_purchase_timing', 'repurchase_rate', 'Share 0-1 with at least two orders in the window. NULL: no customers.'),
+    ('first_purchase_timing', 'average_revenue', 'Revenue per customer. NULL: no customers.'),
+    ('first_purchase_timing', 'vip_share', 'Share 0-1 in segments of stage vip. NULL: no customers.'),
+
+    ('cohort_retention', NULL, 'Which customers come back, month by month? One row per month of first order and month since, of all time.'),
+    ('cohort_retention', 'cohort_month', 'First day of the month of the first order.'),
+    ('cohort_retention', 'months_since', 'Months since, from 0.'),
+    ('cohort_retention', 'cohort_customers', 'Customers with their first order in cohort_month.'),
+    ('cohort_retention', 'active_customers', 'Of them with a purchase in this month.'),
+    ('cohort_retention', 'retention_rate', 'active_customers divided by cohort_customers, 0-1.'),
+    ('cohort_retention', 'revenue', 'Their revenue in this month, refunds subtracted. Money of the order lines.'),
+    ('cohort_retention', 'is_complete', 'Whether the month had ended at as_of.'),
+
+    ('action_texts', NULL, 'What to do for the customers of each segment; edit and extend it, action_plan shows it at once.'),
+    ('action_plan', NULL, 'Who, what and when: one row per segment of the rules in force.'),
+    ('action_plan', 'segment', 'Name of the segment.'),
+    ('action_plan', 'segment_rank', 'Place of the segment among the rules, from 1.'),
+    ('action_plan', 'stage', 'What the segment is: vip, loyal, promising, attention, risk or other.'),
+    ('action_plan', 'goal', 'What the customers shall do. NULL: action_texts has no row for the segment.'),
+    ('action_plan', 'action', 'What to do for it.'),
+    ('action_plan', 'timing', 'When, after which trigger.'),
+    ('action_plan', 'customers', 'Customers it addresses.'),
+    ('action_plan', 'revenue', 'Their revenue so far. Money of the order lines.'),
+
+    ('campaigns', NULL, 'The campaigns to be weighed, one row each: parameters only, audience and order value come from the model. Edit them; roi shows them at once.'),
+    ('roi', NULL, 'What the campaigns bring and cost: one row per campaign, then a total in which each customer counts once, for the first campaign that addresses him. Shifting the budget between channels is no campaign here: read p_value in channel_maturity first.'),
+    ('roi', 'campaign_order', 'Place of the campaign. NULL: the total.'),
+    ('roi', 'campaign', 'Name of the campaign, or Total.'),
+    ('roi', 'audience', 'Customers addressed.'),
+    ('roi', 'response_rate', 'Share 0-1 of the audience that responds.'),
+    ('roi', 'conversion_rate', 'Share 0-1 of those who respond that buys.'),
+    ('roi', 'baseline_rate', 'Share 0-1 of those who respond that would have bought anyway.'),
+    ('roi', 'order_value', 'What a buyer spends. Money of the order lines. NULL: nobody to take it from.'),
+    ('roi', 'margin_rate', 'Margin as a share of revenue.'),
+    ('roi', 'responders', 'Customers who respond, expected.'),
+    ('roi', 'buyers', 'Customers who buy, expected.'),
+    ('roi', 'added_buyers', 'Customers who would not have bought otherwise, expected.'),
+    ('roi', 'added_revenue', 'Revenue from added_buyers. Money of the order lines.'),
+    ('roi', 'gross_profit', 'margin_rate of added_revenue. Money of the order lines.'),
+    ('roi', 'cost', 'Incentives for all buyers, operation, contacts and fixed cost. Money of the order lines.'),
+    ('roi', 'net_profit', 'gross_profit without cost. Money of the order lines.'),
+    ('roi', 'roi_percent', '100 times net_profit divided by cost. NULL: no cost.'),
+    ('roi', 'roas_percent', '100 times added_revenue divided by cost. NULL: no cost.'),
+    ('roi', 'break_even_conversion', 'Conversion rate with a net_profit of 0. NULL: there is none from 0 to 1, or any would do.'),
+    ('roi', 'net_profit_p05', 'Net profit that is missed in 5 percent of the simulated runs. NULL: the rates are assumptions.'),
+    ('roi', 'net_profit_p50', 'Median net profit of the simulated runs. NULL: the rates are assumptions.'),
+    ('roi', 'net_profit_p95', 'Net profit that is exceeded in 5 percent of the simulated runs. NULL: the rates are assumptions.'),
+    ('roi', 'probability_of_profit', 'Share 0-1 of the simulated runs with a profit. NULL: the rates are assumptions.'),
+    ('roi', 'note', 'What to know before believing the row. NULL: nothing special.'))
     AS c(relation, column_name, comment);
 END;
 COMMENT ON FUNCTION rfm.view_comments() IS 'Internal. The comments on the relations and columns of a model.';

@@ -17,6 +17,12 @@ BEGIN
               SELECT 'settings', a.attname, col_description('rfm.settings'::regclass, a.attnum)
               FROM pg_attribute a WHERE a.attrelid = 'rfm.settings'::regclass AND a.attnum > 0 AND NOT a.attisdropped
               UNION ALL
+              SELECT 'campaigns', a.attname, col_description('rfm.campaign'::regclass, a.attnum)
+              FROM pg_attribute a WHERE a.attrelid = 'rfm.campaign'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+              UNION ALL
+              SELECT 'action_texts', a.attname, col_description('rfm.action_text'::regclass, a.attnum)
+              FROM pg_attribute a WHERE a.attrelid = 'rfm.action_text'::regclass AND a.attnum > 0 AND NOT a.attisdropped
+              UNION ALL
               SELECT 'customers', u.dimension, 'Dimension of the model: this column of its accounts. NULL: unknown.'
               FROM unnest((rfm.resolve_settings(rfm.model_settings(model))).dimensions) u(dimension)) d ON d.relation = k.relname
         WHERE k.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = model) AND k.relkind IN ('r', 'v', 'm')
@@ -154,6 +160,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
         ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
+    PERFORM rfm.make_functions(model, s);
     PERFORM rfm.comment_model(model);
     RETURN true;
 END $$;
@@ -187,7 +194,7 @@ BEGIN
             ' AND (d.customer_id IS NOT NULL OR %8$s = 0) RETURNING customer_id)'
             ' SELECT next.hash_from, (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed)'
             ' + (SELECT count(customer_id) FROM added) AS n FROM next',
-            rfm.profiles_query(model, settings, format('(%s) p', rfm.profile_rows_query(model, settings, false, hash_from))), profiles,
+            format('WITH p AS (%s) %s', rfm.profile_rows_query(model, settings, false, hash_from), rfm.profiles_query(model, settings)), profiles,
             CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
             rfm.column_list(profiles, 'n.%I'), rfm.column_list(profiles, 'o.%I'), columns, rfm.column_list(profiles, 'd.%I'), hash_from)
             INTO next_hash, written;
@@ -195,24 +202,29 @@ BEGIN
         EXIT WHEN next_hash IS NULL;
         hash_from := next_hash;
     END LOOP;
+    IF hash_from > 0 THEN
+        -- the cohorts are of all passes, the first one knew its own only
+        EXECUTE format('UPDATE %1$s h SET cohorts = n.cohorts FROM (WITH p AS (SELECT * FROM %1$s) SELECT %2$s AS cohorts) n'
+            ' WHERE h.customer_id IS NULL', profiles, rfm.cohorts_sql(model, settings));
+    END IF;
     RETURN changed;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
     'Internal. Brings the stored profiles of a model with storage table up to date; the number of rows written or removed.';
 
--- Without statistics the planner takes the snapshot for a large table and compiles what takes a millisecond.
+-- Without statistics the planner takes small tables for large ones and compiles what takes a millisecond.
 CREATE FUNCTION rfm.analyze_stored(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY '{profiles,snapshot}'::text[] LOOP
+    FOREACH name IN ARRAY '{profiles,snapshot,campaigns,action_texts,segment_rules}'::text[] LOOP
         IF (SELECT reltuples <= 0 FROM pg_class WHERE oid = rfm.model_relation(model, name)) THEN
             EXECUTE format('ANALYZE %I.%I', model, name);
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the stored layers of a model that have no statistics yet.';
+COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the tables of a model that have no statistics yet.';
 
 CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -248,6 +260,7 @@ BEGIN
     ELSIF s.storage = 'table' THEN
         PERFORM rfm.log_end(model, refresh, rfm.refresh_tables(model), NULL);
     ELSE
+        PERFORM rfm.analyze_stored(model);
         PERFORM rfm.log_end(model, refresh, NULL, NULL);
     END IF;
 END $$;
