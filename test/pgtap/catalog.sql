@@ -44,9 +44,10 @@ SELECT no_plan();
 SELECT set_eq(
 	$$SELECT proname::text FROM function WHERE obj_description(oid, 'pg_proc') NOT LIKE 'Internal.%'
 	    AND proname !~ '_(in|out|recv|send|add|accum|combine|final|serialize|deserialize)$'$$,
-	$$SELECT unnest('{compile_rules,configure_model,create_model,create_thelook_model,default_rules,drop_model,frequency_score,
-	  local_date,monetary_bucket,monetary_score,money,percentile_cutoffs,profile,profile_all,recency_score,refresh,rfm_score,rule_segments,
-	  segment_of,segment_rank,segment_stage,unpack,version}'::text[])$$,
+	$$SELECT unnest('{activity_level,chi_square_p_value,compile_rules,configure_model,create_model,create_thelook_model,default_action_texts,
+	  default_campaigns,default_rules,drop_model,frequency_score,kaplan_meier,kaplan_meier_curve,kaplan_meier_rate,local_date,mean_interval,
+	  monetary_bucket,monetary_score,money,percentile_cutoffs,profile,profile_all,recency_score,refresh,rfm_score,roi_simulate,rule_segments,
+	  segment_of,segment_rank,segment_stage,unpack,version,visit_boundaries,visits_all,welch_interval,wilson_interval}'::text[])$$,
 	'the public functions');
 SELECT is_empty(
 	$$SELECT name FROM function WHERE pronamespace <> 'rfm'::regnamespace
@@ -62,7 +63,8 @@ SELECT is_empty(
 SELECT set_eq(
 	$$SELECT objid::regtype::text FROM member JOIN pg_type t ON t.oid = objid
 	  WHERE classid = 'pg_type'::regclass AND typname NOT LIKE '\_%'$$,
-	$$SELECT unnest('{rfm.profile_set,rfm.profile_state,rfm.rules,rfm.segment_rule,rfm.settings}'::text[])$$,
+	$$SELECT unnest('{rfm.action_text,rfm.campaign,rfm.profile_set,rfm.profile_state,rfm.rules,rfm.segment_rule,rfm.settings,rfm.survival,
+	  rfm.visit_boundaries,rfm.visit_set}'::text[])$$,
 	'the types');
 SELECT results_eq(
 	$$SELECT objid::regclass::text, relkind FROM member JOIN pg_class c ON c.oid = objid WHERE classid = 'pg_class'::regclass ORDER BY 1$$,
@@ -70,7 +72,8 @@ SELECT results_eq(
 	'the only relation of the extension is the list of models');
 SELECT set_eq(
 	format('SELECT relname::text FROM public_view WHERE nspname = %L', 'model_' || kind),
-	$$SELECT unnest('{churn_risk,customers,overview,pareto,score_cells,segment_breakdown,segments}'::text[])$$,
+	$$SELECT unnest('{action_plan,channel_maturity,churn_risk,cohort_retention,customers,first_purchase_timing,gateway_moments,gateway_products,overview,pareto,
+	  promising_activity,repurchase_curve,repurchase_timing,roi,score_cells,segment_breakdown,segments}'::text[])$$,
 	'the views for everyone, storage ' || kind)
 FROM unnest('{table,materialized,view}'::text[]) kind;
 SELECT is_empty(
@@ -171,8 +174,15 @@ SELECT is_empty(
 	'columns have plain types');
 SELECT is_empty(
 	$$SELECT v.name, a.attname FROM public_view v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
-	  WHERE (a.attname ~ '_(share|rate)(_low|_high)?$') <> (a.atttypid = 'float8'::regtype)$$,
-	'shares and rates, and only they, are double precision');
+	  -- and bounds of averages, percents, probabilities and the conversion at which a campaign pays
+	  WHERE (a.attname ~ '(_(share|rate)|_low|_high|_percent)$' AND a.attname !~ '^promising_' OR a.attname IN ('p_value', 'probability_of_profit', 'break_even_conversion'))
+	     <> (a.atttypid = 'float8'::regtype)$$,
+	'shares, rates and bounds, and only they, are double precision');
+SELECT is_empty(
+	$$SELECT v.name, a.attname FROM public_view v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attname ~ '_(low|high)$' AND a.attnum > 0
+	  WHERE a.attname NOT IN ('promising_high', 'promising_low')
+	    AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = v.oid AND o.attname = regexp_replace(a.attname, '_(low|high)$', ''))$$,
+	'bounds are named after what they bound');
 SELECT is_empty(
 	$$SELECT v.name, a.attname FROM public_view v JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0
 	  WHERE a.attname LIKE '%\_at' AND a.atttypid <> 'timestamptz'::regtype

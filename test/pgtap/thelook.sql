@@ -8,7 +8,7 @@
 \if :{?scale} \else \set scale 0.02 \endif
 \if :{?as_of} \else \set as_of 2024-01-21 \endif
 
-SELECT plan(9);
+SELECT plan(2 + cardinality(reference.views()));
 
 \if :{?loaded} \else
 SET client_min_messages = warning;
@@ -25,8 +25,9 @@ CREATE VIEW thelook.order_lines AS
     SELECT user_id AS customer_id, order_id, created_at AS ordered_at, sale_price AS amount, status, product_id FROM order_items;
 CREATE VIEW thelook.accounts AS
     SELECT id AS customer_id, traffic_source AS channel, created_at AS signed_up_at, country, gender FROM users;
-CREATE VIEW thelook.products AS SELECT id AS product_id, category FROM products;
-SELECT reference.compute(jsonb_build_object('order_lines', 'thelook.order_lines', 'accounts', 'thelook.accounts', 'products', 'thelook.products',
+CREATE VIEW thelook.products AS SELECT id AS product_id, category, brand, name, cost FROM products;
+CREATE VIEW thelook.visits AS SELECT user_id AS customer_id, session_id, created_at AS visited_at FROM events WHERE user_id IS NOT NULL;
+SELECT reference.compute(jsonb_build_object('order_lines', 'thelook.order_lines', 'accounts', 'thelook.accounts', 'products', 'thelook.products', 'visits', 'thelook.visits',
     'as_of', :'as_of', 'dimensions', '["country", "gender"]'::jsonb)) IS NULL AS computed \gset
 
 SELECT cmp_ok((SELECT count(*) FROM reference.customers), '>', 500::bigint, 'there are customers');

@@ -3,7 +3,7 @@
 --
 --     reference.compute(settings, rules)         fills the schema reference: customers, overview, segments, ...
 --     reference.difference(model, view)          how a view of the model differs from it; NULL when it does not
---     reference.compare(models, name)            the seven views as seven tests, named after name
+--     reference.compare(models, name)            every view as a test, named after name; views that the model must leave out, too
 --     reference.create_model(model, settings)    rfm.create_model with the same settings
 --
 -- settings is a jsonb object with the names of rfm.create_model's arguments; rules names a set in reference.rule_sets.
@@ -69,8 +69,15 @@ CREATE FUNCTION reference.cuts(cutoffs numeric[], fractions numeric[], sorted nu
                 ELSE (SELECT array_agg(reference.percentile(sorted, fraction) ORDER BY i) FROM unnest(fractions) WITH ORDINALITY u(fraction, i)) END
 $$;
 
+CREATE FUNCTION reference.views() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT '{customers,overview,segments,segment_breakdown,score_cells,pareto,churn_risk,promising_activity,gateway_products,gateway_moments,channel_maturity,repurchase_timing,repurchase_curve,first_purchase_timing,cohort_retention,action_plan,roi}'::text[]
+$$;
+CREATE TABLE reference.left_out (name text);              -- views that the model computed last must not have
+
+\ir questions.sql
+
 CREATE FUNCTION reference.compute(settings jsonb, rules text DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql SET client_min_messages = warning SET search_path = pg_catalog SET jit = off AS $$
+    LANGUAGE plpgsql SET client_min_messages = warning SET search_path = pg_catalog SET jit = off SET extra_float_digits = 1 AS $$
 DECLARE
     s             reference.settings := jsonb_populate_record(NULL::reference.settings, settings);
     tz            text := coalesce(s.time_zone, 'UTC');
@@ -99,7 +106,7 @@ BEGIN
                                                            WHEN 'float8'::regtype THEN '(%1$L, c.%1$I::numeric::text)'
                                                            ELSE '(%1$L, c.%1$I::text)' END, d, tz), ', ' ORDER BY i))
         INTO customer_dims, account_dims, breakdown FROM unnest(dimensions) WITH ORDINALITY u(d, i);
-    FOREACH t IN ARRAY '{lines,orders,accounts,products,segment_list,totals,first_products,base,cut_points,customers,segments,churn_risk,overview,segment_breakdown,score_cells,pareto}'::text[] LOOP
+    FOREACH t IN ARRAY '{lines,orders,accounts,products,segment_list,totals,first_products,base,cut_points,customers,segments,churn_risk,overview,segment_breakdown,score_cells,pareto,visits,buyers,scored}'::text[] || reference.views() LOOP
         EXECUTE 'DROP TABLE IF EXISTS reference.' || t;
     END LOOP;
 
@@ -132,21 +139,54 @@ BEGIN
             account_dims, s.accounts);
     END IF;
     IF s.products IS NULL THEN
-        CREATE TABLE reference.products AS SELECT NULL::text AS product_id, NULL::text AS category WHERE false;
+        CREATE TABLE reference.products AS SELECT NULL::text AS product_id, NULL::text AS category, NULL::text AS brand,
+            NULL::text AS name, NULL::numeric AS cost WHERE false;
     ELSE
-        EXECUTE format('CREATE TABLE reference.products AS SELECT %s AS product_id, min(%s::text COLLATE "C") AS category FROM %s x
-            WHERE x.product_id IS NOT NULL GROUP BY 1', reference.col(s.products, 'product_id', NULL),
-            reference.col(s.products, 'category', NULL), s.products);
+        EXECUTE format('CREATE TABLE reference.products AS
+            SELECT * FROM (SELECT g.*, row_number() OVER (PARTITION BY product_id ORDER BY category, brand, name, cost) AS number
+                           FROM (SELECT %s AS product_id, %s::text COLLATE "C" AS category, %s::text COLLATE "C" AS brand,
+                                        %s::text COLLATE "C" AS name, round(%s::text::numeric, 4) AS cost FROM %s x) g) g
+            WHERE product_id IS NOT NULL AND number = 1', reference.col(s.products, 'product_id', NULL),
+            reference.col(s.products, 'category', NULL), reference.col(s.products, 'brand', 'NULL'),
+            reference.col(s.products, 'name', 'NULL'), reference.col(s.products, 'cost', 'NULL'), s.products);
     END IF;
 
-    ANALYZE reference.lines, reference.orders, reference.accounts, reference.products;
+    IF s.visits IS NULL THEN
+        CREATE TABLE reference.visits AS
+            SELECT NULL::text AS customer_id, NULL::text AS session_id, NULL::timestamptz AS visited_at WHERE false;
+    ELSE
+        EXECUTE format('CREATE TABLE reference.visits AS
+            SELECT %s::text COLLATE "C" AS customer_id, %s::text COLLATE "C" AS session_id, %s AS visited_at FROM %s x',
+            reference.col(s.visits, 'customer_id', NULL), reference.col(s.visits, 'session_id', NULL),
+            reference.instant(s.visits, 'visited_at', tz), s.visits);
+    END IF;
+
+    CREATE INDEX ON reference.visits (customer_id);
+    ANALYZE reference.lines, reference.orders, reference.accounts, reference.products, reference.visits;
+
+    -- all who ever bought, with the local dates of the first two orders, what of the window belongs to the first, and the sessions
+    EXECUTE format('CREATE TABLE reference.buyers AS
+        SELECT o1.customer_id, o1.placed_at AS first_order_at, (timezone(%1$L, o1.placed_at))::date AS first_date,
+               (timezone(%1$L, o2.placed_at))::date AS second_date, (timezone(%1$L, %2$L::timestamptz))::date AS as_of_date,
+               first.revenue AS first_order_revenue,
+               CASE WHEN %3$s THEN (SELECT count(DISTINCT v.session_id) FROM reference.visits v
+                   WHERE v.customer_id = o1.customer_id::text COLLATE "C" AND v.visited_at > o1.placed_at AND v.visited_at < %2$L) END AS sessions_after_purchase,
+               CASE WHEN %3$s THEN (SELECT count(DISTINCT v.session_id) FROM reference.visits v
+                   WHERE v.customer_id = o1.customer_id::text COLLATE "C" AND v.visited_at > first.until AND v.visited_at < %2$L) END AS return_sessions
+        FROM reference.orders o1
+        LEFT JOIN reference.orders o2 ON o2.customer_id = o1.customer_id AND o2.number = 2
+        JOIN (SELECT customer_id, order_id, max(ordered_at) FILTER (WHERE amount >= 0) AS until,
+                     coalesce(sum(amount) FILTER (WHERE in_window), 0) AS revenue
+              FROM reference.lines GROUP BY customer_id, order_id) first
+            ON first.customer_id = o1.customer_id AND first.order_id = o1.order_id
+        WHERE o1.number = 1', tz, as_of, (s.visits IS NOT NULL)::text);
 
     CREATE TABLE reference.segment_list AS
-        SELECT x.segment, row_number() OVER (ORDER BY x.place) AS segment_rank, x.stage
-        FROM (SELECT r.segment, min(r.rule_order) AS place, min(r.stage) AS stage
+        SELECT x.segment, row_number() OVER (ORDER BY x.place) AS segment_rank, x.stage, x.m_min
+        FROM (SELECT r.segment, min(r.rule_order) AS place, min(r.stage) AS stage, min(r.m_min) AS m_min
               FROM reference.rule_sets r WHERE r.rules = compute.rules GROUP BY r.segment
               UNION ALL
-              SELECT 'Others', NULL, 'other'
+              SELECT 'Others', NULL, 'other', NULL
               WHERE NOT EXISTS (SELECT FROM reference.rule_sets r WHERE r.rules = compute.rules AND r.segment = 'Others')) x;
 
     -- the customers before scores
@@ -193,9 +233,9 @@ BEGIN
             FROM reference.base b, reference.cut_points c)
         SELECT a.customer_id, a.channel, a.signed_up_at, a.first_order_at, a.second_order_at, a.last_order_at, a.orders, a.lines,
                a.revenue, a.revenue / a.orders AS average_order_value, a.first_product_id, a.first_category, a.recency_days,
-               a.r, a.f, a.m, a.r * 100 + a.f * 10 + a.m AS rfm_score, l.segment, l.segment_rank, NULL::bigint AS sessions_after_purchase,
-               NULL::bigint AS return_sessions, NULL::text AS activity_level%s
-        FROM scored a
+               a.r, a.f, a.m, a.r * 100 + a.f * 10 + a.m AS rfm_score, l.segment, l.segment_rank, v.sessions_after_purchase,
+               v.return_sessions, reference.activity_level(v.return_sessions) AS activity_level%s
+        FROM scored a JOIN reference.buyers v ON v.customer_id = a.customer_id
         JOIN reference.segment_list l ON l.segment = coalesce(
             (SELECT r.segment FROM reference.rule_sets r
              WHERE r.rules = %L AND a.r BETWEEN r.r_min AND r.r_max AND a.f BETWEEN r.f_min AND r.f_max AND a.m BETWEEN r.m_min AND r.m_max
@@ -236,8 +276,11 @@ BEGIN
                ((SELECT sum(revenue) FROM (SELECT revenue FROM reference.customers ORDER BY revenue DESC
                                            LIMIT (SELECT ceil(count(*) * 0.2) FROM reference.customers)) richest)
                 / nullif(sum(c.revenue), 0))::float8 AS top20_revenue_share,
-               NULL::float8 AS margin_rate
-        FROM reference.customers c LEFT JOIN reference.segment_list l USING (segment)', as_of, (s.accounts IS NOT NULL)::text);
+               (SELECT (sum(l.amount - g.cost) / nullif(sum(l.amount), 0))::float8 FROM reference.lines l
+                JOIN reference.products g ON g.product_id%s = l.product_id%3$s
+                WHERE l.in_window AND l.customer_id IS NOT NULL AND l.amount >= 0 AND g.cost IS NOT NULL) AS margin_rate
+        FROM reference.customers c LEFT JOIN reference.segment_list l USING (segment)', as_of, (s.accounts IS NOT NULL)::text,
+        CASE WHEN s.products IS NULL THEN '::text' ELSE '' END);
 
     EXECUTE format('CREATE TABLE reference.segment_breakdown AS
         WITH counted AS (
@@ -268,16 +311,31 @@ BEGIN
                ((b.revenue - a.revenue) / nullif(total.revenue, 0))::float8 AS revenue_share,
                (b.revenue / nullif(total.revenue, 0))::float8 AS cumulative_revenue_share
         FROM summed a JOIN summed b ON b.p = a.p + 1 JOIN summed total ON total.p = 100;
+
+    PERFORM reference.compute_questions(tz, as_of);
+    TRUNCATE reference.left_out;
+    INSERT INTO reference.left_out
+    SELECT 'promising_activity' WHERE s.visits IS NULL UNION ALL SELECT unnest('{gateway_products,gateway_moments}'::text[]) WHERE s.products IS NULL
+    UNION ALL SELECT unnest('{channel_maturity,first_purchase_timing}'::text[]) WHERE s.accounts IS NULL;
 END $$;
 
--- How a view of a model differs from the reference, every row once and every column but the clock; NULL when it does not.
+-- How a view of a model differs from the reference, every row once and every column but the clock and the notes; NULL when
+-- it does not. Counts, money and shares must be the same to the last digit, bounds and estimates to nine decimals (of money to seven).
 CREATE FUNCTION reference.difference(model text, view_name text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog SET jit = off AS $$
 DECLARE
-    columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-                     WHERE attrelid = format('%I.%I', model, view_name)::regclass AND attnum > 0 AND attname <> 'refreshed_at');
+    columns text := (SELECT string_agg(format(CASE WHEN attname ~ '(revenue.*_(low|high)|^variance_.*)$' THEN 'round(%1$I::numeric, 7) AS %1$I'
+                                                   WHEN attname ~ '(_low|_high|cumulative_repurchase_rate|order_365_rate|p_value|baseline_rate|conversion|percent)$'
+                                                   AND atttypid = 'float8'::regtype THEN 'round(%1$I::numeric, 9) AS %1$I' ELSE '%I' END, attname),
+                                       ', ' ORDER BY attnum)
+                     FROM pg_attribute WHERE attrelid = to_regclass(format('%I.%I', model, view_name)) AND attnum > 0
+                       AND attname <> ALL ('{refreshed_at,note}'));
     result  text;
 BEGIN
+    IF columns IS NULL OR view_name IN (SELECT name FROM reference.left_out) THEN
+        RETURN CASE WHEN columns IS NOT NULL THEN 'there must be no ' || view_name
+                    WHEN view_name NOT IN (SELECT name FROM reference.left_out) THEN 'there is no ' || view_name END;
+    END IF;
     EXECUTE format('WITH mine AS (SELECT %1$s FROM %2$I.%3$I), yours AS (SELECT %1$s FROM reference.%3$I),
         extra AS (SELECT * FROM mine EXCEPT ALL SELECT * FROM yours), missing AS (SELECT * FROM yours EXCEPT ALL SELECT * FROM mine)
         SELECT CASE WHEN a + b > 0 THEN format(''%%s rows too many, such as %%s; %%s rows missing, such as %%s'', a,
@@ -285,10 +343,6 @@ BEGIN
         FROM (SELECT (SELECT count(*) FROM extra) AS a, (SELECT count(*) FROM missing) AS b) counted', columns, model, view_name) INTO result;
     RETURN result;
 END $$;
-
-CREATE FUNCTION reference.views() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT '{customers,overview,segments,segment_breakdown,score_cells,pareto,churn_risk}'::text[]
-$$;
 
 CREATE FUNCTION reference.compare(models text[], name text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
