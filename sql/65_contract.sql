@@ -301,7 +301,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.profile_rows_query(text, rfm.settings, boolean, bigint) IS 'Internal. SQL of the profiles as the lines alone give them.';
 
--- What every valid line in model.valid_lines x satisfies, with the local date it needs no profile for.
+-- What valid_lines leaves to its readers: that nothing is missing and that the line lies before as_of.
 CREATE FUNCTION rfm.valid_line_sql(settings rfm.settings) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -142,6 +142,16 @@ rfm_money_overflow(void)
 			 errhint("Amounts must lie between -922337203685477 and 922337203685477.")));
 }
 
+/* Refuses lines of one aggregate with different starts of the window. */
+void
+rfm_window_changed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("window_start changes between rows"),
+			 errhint("Give the same window_start for all lines of an aggregate.")));
+}
+
 /* Refuses bytes or text that no function of ours wrote. */
 void
 rfm_corrupt(const char *type)

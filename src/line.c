@@ -88,10 +88,7 @@ line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
 				 errhint("Correct the lines, or leave them out in the view that order_lines names.")));
 
 	if (unlikely(read_window_start(reader, fcinfo) != reader->window_start))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("window_start changes between rows"),
-				 errhint("Give the same window_start for all lines of an aggregate.")));
+		rfm_window_changed();
 	line->in_window = line->at >= reader->window_start;
 	line->amount = money_from_datum(PG_GETARG_DATUM(AMOUNT_ARG(reader)), reader->amount_kind);
 

@@ -615,10 +615,7 @@ rfm_profile_all_combine(PG_FUNCTION_ARGS)
 	else
 	{
 		if (a->header.window_start != b->header.window_start)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("window_start changes between rows"),
-					 errhint("Give the same window_start for all lines of an aggregate.")));
+			rfm_window_changed();
 		money_sum_merge(&a->header.unassigned_revenue, &b->header.unassigned_revenue);
 		a->header.unassigned_lines += b->header.unassigned_lines;
 		apply_batch(a);

@@ -47,6 +47,7 @@ extern int	rfm_check_fractions(ArrayType *fractions, Datum **values);
 pg_noreturn extern void rfm_negative_orders(int64 orders);
 pg_noreturn extern void rfm_money_nan(void);
 pg_noreturn extern void rfm_money_overflow(void);
+pg_noreturn extern void rfm_window_changed(void);
 pg_noreturn extern void rfm_corrupt(const char *type);
 
 #define RFM_MAX_CUTS	8		/* cut points of an axis: two to nine levels */
