@@ -88,7 +88,7 @@ COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any") IS
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz) IS
     'As profile(order_id, ordered_at, amount, product_id), with a window: orders, lines, revenue and last order count only lines from window_start on (NULL: all); first and second order count all lines.';
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timestamptz, text) IS
-    'As profile(order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) are left out, and timestamp and date are read in time_zone (NULL: UTC).';
+    'As profile(order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) count in nothing, but a customer who has only such lines has a profile without orders, and timestamp and date are read in time_zone (NULL: UTC).';
 
 CREATE FUNCTION rfm.unpack(profile rfm.profile_state, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
@@ -181,7 +181,7 @@ CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "
     COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
     DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint) IS
-    'As profile_all(customer_id, order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) are left out, and timestamp and date are read in time_zone (NULL: UTC). It takes at most build_memory bytes (NULL: any number; at least 1 MB) for customers with a hash from hash_from on (NULL: 0); what did not fit is the next pass, from next_hash of unpack on.';
+    'As profile_all(customer_id, order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) count in nothing, but a customer who has only such lines has a row without orders, and timestamp and date are read in time_zone (NULL: UTC). It takes at most build_memory bytes (NULL: any number; at least 1 MB) for customers with a hash from hash_from on (NULL: 0); what did not fit is the next pass, from next_hash of unpack on.';
 
 CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 100000;

@@ -152,6 +152,16 @@ rfm_window_changed(void)
 			 errhint("Give the same window_start for all lines of an aggregate.")));
 }
 
+/* Refuses a line at an infinite time before as_of. */
+void
+rfm_infinite_line(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+			 errmsg("ordered_at is infinite"),
+			 errhint("Correct the lines, or leave them out in the view that order_lines names.")));
+}
+
 /* Refuses bytes or text that no function of ours wrote. */
 void
 rfm_corrupt(const char *type)

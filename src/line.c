@@ -65,10 +65,21 @@ zone_argument(const LineReader *reader, FunctionCallInfo fcinfo)
 	return PG_GETARG_TEXT_PP(TIME_ZONE_ARG(reader));
 }
 
+/* Reads the customer, if there is such a column. */
+static inline void
+read_customer(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
+{
+	if (reader->customer_kind == ID_NONE)
+		return;
+	line->customer = id_from_datum(heap, PG_GETARG_DATUM(1), reader->customer_kind);
+	line->hash = id_hash(reader->customer_kind, line->customer);
+}
+
 /*
- * Reads one row.  False when the line is not valid: order_id, ordered_at or
- * amount is NULL, or it is not before as_of.  Without a customer the line is
- * read as unassigned.  Ids in bytes are added to the heap.
+ * Reads one row.  False when there is nothing to learn from it: order_id,
+ * ordered_at or amount is NULL.  Of a line at or after as_of nothing is read
+ * but that its customer will have one.  Without a customer the line is read as
+ * unassigned.  Ids in bytes are added to the heap.
  */
 bool
 line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
@@ -77,29 +88,30 @@ line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
 		PG_ARGISNULL(AMOUNT_ARG(reader)))
 		return false;
 
+	line->assigned = reader->customer_kind == ID_NONE || !PG_ARGISNULL(1);
 	line->at = time_read(&reader->at, PG_GETARG_DATUM(AT_ARG(reader)), zone_argument(reader, fcinfo));
 	if (reader->nargs > AS_OF_ARG(reader) && !PG_ARGISNULL(AS_OF_ARG(reader)) &&
 		line->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG(reader)))
-		return false;
+	{
+		/* one at infinity never comes due */
+		if (!line->assigned || TIMESTAMP_NOT_FINITE(line->at))
+			return false;
+		line->is_next = true;
+		read_customer(reader, fcinfo, heap, line);
+		return true;
+	}
 	if (TIMESTAMP_NOT_FINITE(line->at))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("ordered_at is infinite"),
-				 errhint("Correct the lines, or leave them out in the view that order_lines names.")));
+		rfm_infinite_line();
 
 	if (unlikely(read_window_start(reader, fcinfo) != reader->window_start))
 		rfm_window_changed();
 	line->in_window = line->at >= reader->window_start;
 	line->amount = money_from_datum(PG_GETARG_DATUM(AMOUNT_ARG(reader)), reader->amount_kind);
 
-	line->assigned = reader->customer_kind == ID_NONE || !PG_ARGISNULL(1);
+	line->is_next = false;
 	if (!line->assigned)
 		return true;
-	if (reader->customer_kind != ID_NONE)
-	{
-		line->customer = id_from_datum(heap, PG_GETARG_DATUM(1), reader->customer_kind);
-		line->hash = id_hash(reader->customer_kind, line->customer);
-	}
+	read_customer(reader, fcinfo, heap, line);
 	line->order = id_from_datum(heap, PG_GETARG_DATUM(ORDER_ARG(reader)), reader->order_kind);
 	line->has_product = reader->product_kind != ID_NONE && !PG_ARGISNULL(PRODUCT_ARG(reader));
 	line->product = line->has_product ?

@@ -314,7 +314,9 @@ rfm_profile_accum(PG_FUNCTION_ARGS)
 	if (profile == NULL)
 		profile = profile_new(call->reader.order_kind, call->reader.product_kind,
 							  call->reader.window_start, FIRST_CAPACITY,
-							  2 * line_id_size(&call->reader, &call->scratch, &line));
+							  line.is_next ? 0 : 2 * line_id_size(&call->reader, &call->scratch, &line));
+	if (line.is_next)
+		PG_RETURN_POINTER(profile);
 	PG_RETURN_POINTER(profile_add(profile, &call->reader, &line, &call->scratch));
 }
 

@@ -38,7 +38,7 @@
 #define LIST_ORDERS		16		/* further orders a list may hold unindexed */
 #define HASH_END		(INT64CONST(1) << 32)	/* one beyond the last hash */
 #define NO_ENTRY		0		/* an empty slot; entries count from 1 */
-#define NO_ORDER		(-2)	/* greatest of an inline order not yet there */
+#define NO_ORDER		(-2)	/* greatest of an inline order that is not there, or not yet */
 #define MAX_ENTRIES		((uint32) 1 << 30)
 #define MIN_LIMIT		((Size) 1024 * 1024)
 
@@ -383,6 +383,16 @@ add_lines(Customer *customer, uint32 lines)
 				 errhint("Look for a placeholder customer_id that stands for many buyers, and map it to NULL.")));
 }
 
+/* Makes the inline order of a customer who may stay without one readable: as without lines. */
+static void
+keep_without_order(Customer *customer)
+{
+	if (customer->order.greatest != NO_ORDER)
+		return;
+	order_init(&customer->order, 0);
+	customer->order.greatest = NO_ORDER;
+}
+
 /* Takes over what another set knows of a customer. */
 static void
 merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
@@ -395,6 +405,11 @@ merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
 	customer = &set->customers[entry - 1];
 	add_lines(customer, from->lines);
 	money_sum_merge(&customer->revenue, &from->revenue);
+	if (from->order.greatest == NO_ORDER)
+	{
+		keep_without_order(customer);
+		return;
+	}
 	for (const Order *order = &from->order;;)
 	{
 		order_merge(get_order(set, entry, order->id, &other->heap), order,
@@ -482,6 +497,11 @@ apply_batch(ProfileSet *set)
 		if (unlikely(!is_customer(set, entry, line->customer, &set->batch_heap)))
 			entry = get_customer(set, line->customer, line->hash, &set->batch_heap);
 		customer = &set->customers[entry - 1];
+		if (unlikely(line->is_next))
+		{
+			keep_without_order(customer);
+			continue;
+		}
 		if (line->in_window)
 		{
 			money_sum_add(&customer->revenue, line->amount);

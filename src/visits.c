@@ -15,10 +15,13 @@
  * back.  As in profile_all, rows are read into a small batch, which is applied
  * in steps, each of which prefetches what the next will touch.
  *
- * Memory: 45 to 58 bytes for each customer of the boundaries, 19 to 38 bytes
- * for each pair of customer and session after the boundary (while the table
- * grows half as much again), and the bytes of uuids and text; beside that the
- * boundaries themselves, 24 bytes each.
+ * Of visits at or after as_of only the earliest one of each customer is kept, in
+ * an array that is made for the first of them.
+ *
+ * Memory: 45 to 58 bytes for each customer of the boundaries (8 more when there
+ * is a visit at or after as_of), 19 to 38 bytes for each pair of customer and
+ * session after the boundary (while the table grows half as much again), and the
+ * bytes of uuids and text; beside that the boundaries themselves, 24 bytes each.
  */
 #include "rfm.h"
 
@@ -116,17 +119,20 @@ typedef struct Visit
 	uint32		hash;			/* of the customer; after the look-up, of customer and session */
 	uint32		number;			/* of the customer */
 	uint32		length;			/* of the session's bytes */
+	bool		is_next;		/* at or after as_of; has no session */
 } Visit;
 
 /*
- * What travels in the flat form and between processes, before customers, the
- * bytes of their ids, those of the sessions' ids, and sessions.
+ * What travels in the flat form and between processes, before customers, their
+ * next visits if any, the bytes of their ids, those of the sessions' ids, and
+ * sessions.
  */
 typedef struct VisitSetHeader
 {
 	int32		vl_len_;
 	uint8		customer_kind;
 	uint8		session_kind;
+	bool		has_next_visits;
 	uint32		ncustomers;
 	uint32		nsessions;
 	uint64		fingerprint;	/* of the boundaries */
@@ -139,6 +145,7 @@ typedef struct VisitSet
 	ExpandedObjectHeader eoh;	/* ready for the final function */
 	VisitSetHeader header;
 	Customer   *customers;		/* number i stands at i − 1 */
+	TimestampTz *next_visits;	/* of the same, DT_NOEND without; NULL while nobody has one */
 	IdHeap		heap;			/* ids of customers */
 	CustomerSlot *index;
 	uint32		index_mask;		/* number of slots − 1 */
@@ -671,6 +678,22 @@ note_session(VisitSet *set, uint32 number, uint64 session, uint32 hash, const Id
 	customer->return_sessions += returned;
 }
 
+/* Takes note of a visit at or after as_of. */
+static void
+note_next_visit(VisitSet *set, uint32 number, TimestampTz at)
+{
+	uint32		n = set->header.ncustomers;
+
+	if (!set->header.has_next_visits)
+	{
+		set->next_visits = MemoryContextAllocHuge(set->context, n * sizeof(TimestampTz));
+		for (uint32 i = 0; i < n; i++)
+			set->next_visits[i] = DT_NOEND;
+		set->header.has_next_visits = true;
+	}
+	set->next_visits[number - 1] = Min(set->next_visits[number - 1], at);
+}
+
 /* Prefetches the bytes of the session id that note_session will compare. */
 static inline void
 prefetch_session(const VisitSet *set, const Visit *visit)
@@ -732,6 +755,11 @@ apply_batch(VisitSet *set)
 			visit->number = find_customer(set, visit->customer, visit->hash, &set->batch_heap);
 			if (visit->number == NO_CUSTOMER)
 				continue;
+		}
+		if (unlikely(visit->is_next))
+		{
+			note_next_visit(set, visit->number, visit->at);
+			continue;
 		}
 		if (visit->at <= set->customers[visit->number - 1].first_order_at)
 			continue;
@@ -876,16 +904,21 @@ rfm_visits_all_accum(PG_FUNCTION_ARGS)
 	visit = &set->batch[set->nbatch];
 	visit->at = time_read(&set->at, PG_GETARG_DATUM(AT_ARG),
 						  PG_ARGISNULL(TIME_ZONE_ARG) ? NULL : PG_GETARG_TEXT_PP(TIME_ZONE_ARG));
-	if (!PG_ARGISNULL(AS_OF_ARG) && visit->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG))
-		PG_RETURN_POINTER(set);
+	visit->is_next = !PG_ARGISNULL(AS_OF_ARG) && visit->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG);
 	if (TIMESTAMP_NOT_FINITE(visit->at))
+	{
+		/* never comes due */
+		if (visit->is_next)
+			PG_RETURN_POINTER(set);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("visited_at is infinite"),
 				 errhint("Correct the visits, or leave them out in the view that visits names.")));
+	}
 	visit->customer = id_from_datum(&set->batch_heap, PG_GETARG_DATUM(CUSTOMER_ARG), set->header.customer_kind);
 	visit->hash = id_hash(set->header.customer_kind, visit->customer);
-	read_session(set, visit, PG_GETARG_DATUM(SESSION_ARG));
+	if (!visit->is_next)
+		read_session(set, visit, PG_GETARG_DATUM(SESSION_ARG));
 	if (++set->nbatch == BATCH_VISITS)
 		apply_batch(set);
 	PG_RETURN_POINTER(set);
@@ -922,7 +955,7 @@ customer_numbers(const VisitSet *set, const VisitSet *other)
 	return numbers;
 }
 
-/* Takes over the sessions of another set. */
+/* Takes over the sessions and next visits of another set. */
 static void
 merge_set(VisitSet *set, const VisitSet *other)
 {
@@ -944,6 +977,10 @@ merge_set(VisitSet *set, const VisitSet *other)
 		note_session(set, number, id, pair_hash(set->header.session_kind, number, id),
 					 &other->session_heap, (session->customer & RETURNED) != 0);
 	}
+	if (other->header.has_next_visits)
+		for (uint32 i = 0; i < other->header.ncustomers; i++)
+			if (other->next_visits[i] != DT_NOEND)
+				note_next_visit(set, numbers ? numbers[i] : i + 1, other->next_visits[i]);
 	if (numbers)
 		pfree(numbers);
 }
@@ -979,12 +1016,19 @@ rfm_visits_all_combine(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(a);
 }
 
+/* Bytes of the next visits. */
+static Size
+next_visits_size(const VisitSetHeader *header)
+{
+	return header->has_next_visits ? (Size) header->ncustomers * sizeof(TimestampTz) : 0;
+}
+
 /* Bytes of the flat form. */
 static Size
 set_flat_size(const VisitSet *set)
 {
 	Size		size = VISITS_HEADER_SIZE + (Size) set->header.ncustomers * sizeof(Customer) +
-		set->heap.used + set->session_heap.used + (Size) set->header.nsessions * sizeof(Session);
+		next_visits_size(&set->header) + set->heap.used + set->session_heap.used + (Size) set->header.nsessions * sizeof(Session);
 
 	check_flat_size(size, "sessions of the visits",
 					"Set max_parallel_workers_per_gather to 0 and read the result in the same query, or count the sessions of some of the customers at a time.");
@@ -1003,6 +1047,7 @@ set_flatten(const VisitSet *set, char *target, Size size)
 	header->session_heap_used = set->session_heap.used;
 	SET_VARSIZE(header, size);
 	target = put(target + VISITS_HEADER_SIZE, set->customers, (Size) header->ncustomers * sizeof(Customer));
+	target = put(target, set->next_visits, next_visits_size(header));
 	target = put(target, set->heap.data, set->heap.used);
 	target = put(target, set->session_heap.data, set->session_heap.used);
 	for (uint64 i = 0; i < set->nslots; i++)
@@ -1020,6 +1065,8 @@ set_view(const VisitSetHeader *header)
 	set->header = *header;
 	set->customers = (Customer *) source;
 	source += (Size) header->ncustomers * sizeof(Customer);
+	set->next_visits = (TimestampTz *) source;
+	source += next_visits_size(header);
 	view_heap(&set->heap, source, header->heap_used);
 	source += header->heap_used;
 	view_heap(&set->session_heap, source, header->session_heap_used);
@@ -1187,13 +1234,20 @@ typedef enum ColumnId
 {
 	CUSTOMER_ID,
 	SESSIONS_AFTER_PURCHASE,
-	RETURN_SESSIONS
+	RETURN_SESSIONS,
+	NEXT_VISIT_AT
 } ColumnId;
 
-static const char *const columns[] = {
-	[CUSTOMER_ID] = "customer_id",
-	[SESSIONS_AFTER_PURCHASE] = "sessions_after_purchase",
-	[RETURN_SESSIONS] = "return_sessions",
+/* The columns there are; InvalidOid stands for an id of the visits' own type. */
+static const struct
+{
+	const char *name;
+	Oid			type;
+}			columns[] = {
+	[CUSTOMER_ID] = {"customer_id", InvalidOid},
+	[SESSIONS_AFTER_PURCHASE] = {"sessions_after_purchase", INT8OID},
+	[RETURN_SESSIONS] = {"return_sessions", INT8OID},
+	[NEXT_VISIT_AT] = {"next_visit_at", TIMESTAMPTZOID},
 };
 
 /* Finds what a column of the definition list stands for and checks its type. */
@@ -1204,21 +1258,24 @@ resolve_column(IdKind customer_kind, Form_pg_attribute attribute)
 
 	for (int id = 0; id < (int) lengthof(columns); id++)
 	{
-		if (strcmp(columns[id], NameStr(attribute->attname)) != 0)
+		const char *name = columns[id].name;
+		Oid			expected = columns[id].type;
+
+		if (strcmp(name, NameStr(attribute->attname)) != 0)
 			continue;
-		if (id == CUSTOMER_ID ? id_kind(type, columns[id]) == customer_kind : type == INT8OID)
+		if (expected == InvalidOid ? id_kind(type, name) == customer_kind : type == expected && attribute->atttypmod < 0)
 			return id;
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column %s has type %s in the column definition list", columns[id],
+				 errmsg("column %s has type %s in the column definition list", name,
 						format_type_with_typemod(type, attribute->atttypmod)),
 				 errhint("Declare it as %s.",
-						 format_type_be(id == CUSTOMER_ID ? id_type(customer_kind) : INT8OID))));
+						 format_type_be(expected == InvalidOid ? id_type(customer_kind) : expected))));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("a visit_set has no column \"%s\"", NameStr(attribute->attname)),
-			 errhint("The columns are customer_id, sessions_after_purchase and return_sessions.")));
+			 errhint("The columns are customer_id, sessions_after_purchase, return_sessions and next_visit_at.")));
 	return 0;					/* not reached */
 }
 
@@ -1261,6 +1318,11 @@ rfm_visit_set_unpack(PG_FUNCTION_ARGS)
 					break;
 				case RETURN_SESSIONS:
 					values[i] = Int64GetDatum(customer->return_sessions);
+					break;
+				case NEXT_VISIT_AT:
+					nulls[i] = !set->header.has_next_visits || set->next_visits[row] == DT_NOEND;
+					if (!nulls[i])
+						values[i] = TimestampTzGetDatum(set->next_visits[row]);
 					break;
 			}
 		tuplestore_putvalues(result->setResult, desc, values, nulls);

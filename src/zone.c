@@ -106,20 +106,21 @@ time_reader_init(TimeReader *reader, Oid type, const char *column)
 				 errhint("Cast it to timestamptz, timestamp or date.")));
 }
 
-/* Takes the zone of a row, looked up again only when it changed; NULL is UTC. */
-static void
-read_zone(TimeReader *reader, const text *zone)
+/* The zone of a row, looked up again only when it changed; NULL is UTC. */
+const Zone *
+time_read_zone(TimeReader *reader, const text *zone)
 {
 	const char *name = zone ? VARDATA_ANY(zone) : "UTC";
 	int			length = zone ? VARSIZE_ANY_EXHDR(zone) : 3;
 
 	if (reader->zone_name != NULL &&
 		strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')
-		return;
+		return &reader->zone;
 	zone_init(&reader->zone, name, length);
 	if (reader->zone_name)
 		pfree(reader->zone_name);
 	reader->zone_name = MemoryContextStrdup(reader->context, pnstrdup(name, length));
+	return &reader->zone;
 }
 
 /* The instant of a time; infinite ones stay so.  zone matters to timestamp and date. */
@@ -130,7 +131,7 @@ time_read(TimeReader *reader, Datum value, const text *zone)
 
 	if (reader->type == TIMESTAMPTZOID)
 		return DatumGetTimestampTz(value);
-	read_zone(reader, zone);
+	time_read_zone(reader, zone);
 	if (reader->type == TIMESTAMPOID)
 		return zone_instant(&reader->zone, DatumGetTimestamp(value));
 	date = DatumGetDateADT(value);

@@ -81,6 +81,8 @@ BEGIN
 			SELECT customer, "order", instant AS at, round(amount::text::numeric, 4) AS amount, product, coalesce(instant >= $1, true) AS w
 			FROM typed, LATERAL (SELECT %4$s AS instant) x
 			WHERE "order" IS NOT NULL AND at IS NOT NULL AND amount IS NOT NULL AND (instant < $2) IS NOT FALSE),
+		known AS (
+			SELECT DISTINCT customer FROM typed WHERE "order" IS NOT NULL AND at IS NOT NULL AND amount IS NOT NULL),
 		"orders" AS (
 			SELECT customer, "order", min(at) AS at, max(at) AS until, coalesce((SELECT sum(r.amount) FROM line r
 					WHERE r.w AND r.customer IS NOT DISTINCT FROM p.customer AND r."order" = p."order"), 0) AS revenue,
@@ -90,7 +92,7 @@ BEGIN
 		totals AS (
 			SELECT customer, max(at) FILTER (WHERE w AND amount >= 0) AS at, count(DISTINCT "order") FILTER (WHERE w AND amount >= 0) AS orders,
 				count(*) FILTER (WHERE w AND amount >= 0) AS lines, coalesce(sum(amount) FILTER (WHERE w), 0) AS revenue
-			FROM line GROUP BY 1),
+			FROM (SELECT k.customer, at, amount, "order", w FROM known k LEFT JOIN line l ON l.customer IS NOT DISTINCT FROM k.customer) x GROUP BY 1),
 		expected AS (
 			SELECT t.customer, a."order", a.at, a.until, a.revenue, a.product, b.at, t.at, (t.at AT TIME ZONE %5$L)::date, orders, lines, t.revenue
 			FROM totals t

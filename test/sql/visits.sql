@@ -68,15 +68,16 @@ BEGIN
 		SELECT id::%1$s AS customer, first_order_at, first_order_until FROM visit_customers JOIN visit_ids ON n = customer AND type = %1$L', customer);
 	EXECUTE format('
 		WITH expected AS (
-			SELECT b.customer, count(DISTINCT session) FILTER (WHERE instant > first_order_at), count(DISTINCT session) FILTER (WHERE instant > first_order_until)
+			SELECT b.customer, count(DISTINCT session) FILTER (WHERE instant > first_order_at AND (instant < $1) IS NOT FALSE),
+				count(DISTINCT session) FILTER (WHERE instant > first_order_until AND (instant < $1) IS NOT FALSE), min(instant) FILTER (WHERE instant >= $1 AND session IS NOT NULL)
 			FROM visit_customers_typed b LEFT JOIN (
 				SELECT *, CASE WHEN %1$L = ''timestamptz'' THEN at::timestamptz ELSE at::timestamp AT TIME ZONE coalesce(%2$L, ''UTC'') END AS instant FROM visits_typed) v
-				ON v.customer = b.customer AND (instant < $1) IS NOT FALSE
+				ON v.customer = b.customer
 			WHERE first_order_at IS NOT NULL AND first_order_until IS NOT NULL
 			GROUP BY 1),
 		actual AS (
 			SELECT u.* FROM (SELECT rfm.visits_all(customer, session, at, (SELECT rfm.visit_boundaries(customer, first_order_at, first_order_until) FROM visit_customers_typed), $1, %2$L) AS visits FROM visits_typed) x,
-				rfm.unpack(visits) AS u (customer_id %3$s, sessions_after_purchase bigint, return_sessions bigint))
+				rfm.unpack(visits) AS u (customer_id %3$s, sessions_after_purchase bigint, return_sessions bigint, next_visit_at timestamptz))
 		SELECT count(*) FROM ((TABLE expected EXCEPT ALL TABLE actual) UNION ALL (TABLE actual EXCEPT ALL TABLE expected)) x',
 		at, zone, customer)
 	INTO result USING as_of;
@@ -127,12 +128,18 @@ SELECT rfm.visits_all(customer, session, at, (SELECT rfm.visit_boundaries(custom
 SELECT rfm.visits_all(customer, session, at, (SELECT rfm.visit_boundaries(customer, first_order_at, first_order_until) FROM visit_customers), NULL, NULL) FROM visits WHERE customer < 0;
 SET max_parallel_workers_per_gather = 0;
 
--- the boundary itself: a visit at it does not count, one a microsecond later does; as_of does not
+-- the boundary itself: a visit at it does not count, one a microsecond later does; one at as_of is the next visit
 SELECT as_of, u.* FROM unnest('{2024-01-02 10:00+00,2024-01-05+00,infinity,NULL}'::timestamptz[]) as_of, LATERAL (
 	SELECT rfm.visits_all(1, session, at, (SELECT rfm.visit_boundaries(1, '2024-01-01 10:00+00', '2024-01-02 10:00+00')), as_of, NULL) AS visits
 	FROM (VALUES ('a', timestamptz '2024-01-01 09:00+00'), ('b', '2024-01-01 10:00+00'), ('c', '2024-01-01 10:00:00.000001+00'), ('c', '2024-01-01 11:00+00'),
 		('d', '2024-01-02 10:00+00'), ('e', '2024-01-02 10:00:00.000001+00'), ('a', '2024-01-03 10:00+00'), ('f', '2024-01-05+00')) v (session, at)) x,
-	rfm.unpack(visits) AS u (customer_id int, sessions_after_purchase bigint, return_sessions bigint);
+	rfm.unpack(visits) AS u (customer_id int, sessions_after_purchase bigint, return_sessions bigint, next_visit_at timestamptz);
+-- the next visit of some of the customers, in whatever order; not at infinity, without a session or of others
+SELECT u.* FROM (SELECT rfm.visits_all(c, s, at, (SELECT rfm.visit_boundaries(c, '2024-01-01', '2024-01-01') FROM generate_series(1, 5) c), '2024-01-05', NULL) AS visits
+	FROM (VALUES (1, 1, timestamptz '2024-01-07'), (1, 2, '2024-01-06'), (1, 3, '2024-01-08'), (2, 1, '2024-01-02'), (2, 1, 'infinity'), (3, NULL, '2024-01-06'), (5, 2, '2024-01-04'), (5, 2, '2024-01-05'), (6, 1, '2024-01-05')) v (c, s, at)) x,
+	rfm.unpack(visits) AS u (next_visit_at timestamptz, customer_id int, return_sessions bigint) ORDER BY 2;
+SELECT u.* FROM (SELECT rfm.visits_all(1, 1, at, (SELECT rfm.visit_boundaries(1, '2024-01-01', '2024-01-01')), '-infinity', NULL) AS visits FROM unnest('{-infinity,infinity}'::timestamptz[]) at) x,
+	rfm.unpack(visits) AS u (customer_id int, next_visit_at timestamptz);
 
 -- a time zone for each row
 SELECT u.* FROM (SELECT rfm.visits_all(1, zone, at, (SELECT rfm.visit_boundaries(1, '2024-01-01 12:00+00', '2024-01-02 00:00+00')), '2024-01-02 12:00+00', zone) AS visits
@@ -170,6 +177,12 @@ SELECT t.*, u.* FROM visit_twins t, LATERAL (
 	LATERAL (SELECT array_agg(u ORDER BY customer_id) AS counts FROM rfm.unpack(visits) AS u (customer_id text, sessions_after_purchase bigint, return_sessions bigint)) u
 WHERE counts::text IS DISTINCT FROM ARRAY[ROW(t.a, 2, 2), ROW(t.b, 2, 0)]::text;
 
+SELECT t.*, u.* FROM visit_twins t, LATERAL (
+	SELECT rfm.visits_all(c, 1, at, (SELECT rfm.visit_boundaries(c, '2024-01-01', '2024-01-01') FROM unnest(ARRAY[t.a, t.b]) c), '2024-02-01', NULL) AS visits
+	FROM (VALUES (t.b, timestamptz '2024-02-02'), (t.a, '2024-02-03')) v (c, at)) x,
+	LATERAL (SELECT array_agg(u ORDER BY customer_id) AS next FROM rfm.unpack(visits) AS u (customer_id text, next_visit_at timestamptz)) u
+WHERE next::text IS DISTINCT FROM ARRAY[ROW(t.a, timestamptz '2024-02-03'), ROW(t.b, timestamptz '2024-02-02')]::text;
+
 -- many sessions: the table grows; workers that saw the same sessions
 CREATE TABLE visits_many AS
 SELECT i % 3 AS customer, i % 150000 AS session, timestamptz '2024-01-01' + (i / 150000) * interval '1 h' AS at FROM generate_series(0, 599999) i;
@@ -184,16 +197,18 @@ SELECT * FROM visits_counted ORDER BY 1;
 CREATE FUNCTION visit_worker(pause float8) RETURNS int LANGUAGE plpgsql PARALLEL SAFE AS 'BEGIN PERFORM pg_sleep(pause); RETURN pg_backend_pid(); END';
 ALTER TABLE visit_customers SET (parallel_workers = 0);
 CREATE VIEW visits_shuffled AS
-SELECT rfm.visits_all(customer::text, session, at, b.boundaries, NULL, NULL) AS visits
+SELECT rfm.visits_all(customer::text, session, at, b.boundaries, '2023-11-02 00:00+00', NULL) AS visits
 FROM visits JOIN (
 	SELECT customer > 0 AS known, rfm.visit_boundaries(customer::text, first_order_at, first_order_until ORDER BY hashint8extended(customer, visit_worker(0.0002))) AS boundaries
 	FROM visit_customers WHERE customer > 3 GROUP BY 1) b ON (visits.customer > 0) = known;
 SELECT count(*) FILTER (WHERE line ~ 'Partial Aggregate') AS partial, count(*) FILTER (WHERE line ~ 'InitPlan') AS once FROM pg_temp.plan('TABLE visits_shuffled') line;
 CREATE VIEW visits_expected AS
-SELECT b.customer::text, count(DISTINCT session) FILTER (WHERE at AT TIME ZONE 'UTC' > first_order_at) AS sessions, count(DISTINCT session) FILTER (WHERE at AT TIME ZONE 'UTC' > first_order_until) AS return_sessions
-FROM visit_customers b LEFT JOIN visits v USING (customer) WHERE b.customer > 3 AND first_order_at IS NOT NULL AND first_order_until IS NOT NULL GROUP BY 1;
+SELECT b.customer::text, count(DISTINCT session) FILTER (WHERE instant > first_order_at AND instant < '2023-11-02 00:00+00') AS sessions,
+	count(DISTINCT session) FILTER (WHERE instant > first_order_until AND instant < '2023-11-02 00:00+00') AS return_sessions,
+	min(instant) FILTER (WHERE instant >= '2023-11-02 00:00+00' AND session IS NOT NULL) AS next_visit_at
+FROM visit_customers b LEFT JOIN (SELECT *, at AT TIME ZONE 'UTC' AS instant FROM visits) v USING (customer) WHERE b.customer > 3 AND first_order_at IS NOT NULL AND first_order_until IS NOT NULL GROUP BY 1;
 TABLE visits_expected EXCEPT ALL
-SELECT u.* FROM visits_shuffled, rfm.unpack(visits) AS u (customer_id text, sessions_after_purchase bigint, return_sessions bigint);
+SELECT u.* FROM visits_shuffled, rfm.unpack(visits) AS u (customer_id text, sessions_after_purchase bigint, return_sessions bigint, next_visit_at timestamptz);
 SET max_parallel_workers_per_gather = 0;
 
 -- both types flat: in a table, in every row, in a variable, sorted
@@ -201,24 +216,24 @@ CREATE TABLE visit_boundaries_stored AS
 SELECT rfm.visit_boundaries(customer::text, first_order_at, first_order_until) AS boundaries FROM visit_customers WHERE customer > 3;
 SELECT boundaries, encode(rfm.visit_boundaries_send(boundaries), 'escape') FROM visit_boundaries_stored;
 CREATE TABLE visits_stored AS
-SELECT n, rfm.visits_all(customer::text, session::text, at, CASE n WHEN 1 THEN boundaries WHEN 2 THEN (SELECT boundaries FROM visit_boundaries_stored) END, NULL, NULL) AS visits FROM visits, visit_boundaries_stored, generate_series(1, 2) n GROUP BY n;
+SELECT n, rfm.visits_all(customer::text, session::text, at, CASE n WHEN 1 THEN boundaries WHEN 2 THEN (SELECT boundaries FROM visit_boundaries_stored) END, '2023-11-02 00:00+00', NULL) AS visits FROM visits, visit_boundaries_stored, generate_series(1, 2) n GROUP BY n;
 DO $$
 DECLARE
 	kept rfm.visit_boundaries;
 	counted rfm.visit_set;
 BEGIN
 	SELECT rfm.visit_boundaries(customer::text, first_order_at, first_order_until) INTO kept FROM visit_customers WHERE customer > 3;
-	SELECT rfm.visits_all(customer::text, session, at, kept, NULL, NULL) INTO counted FROM visits;
+	SELECT rfm.visits_all(customer::text, session, at, kept, '2023-11-02 00:00+00', NULL) INTO counted FROM visits;
 	INSERT INTO visits_stored VALUES (3, counted);
 END $$;
-INSERT INTO visits_stored SELECT 4, rfm.visits_all(customer::text, session, at, (SELECT boundaries FROM visit_boundaries_stored), NULL, NULL) FROM visits;
+INSERT INTO visits_stored SELECT 4, rfm.visits_all(customer::text, session, at, (SELECT boundaries FROM visit_boundaries_stored), '2023-11-02 00:00+00', NULL) FROM visits;
 SELECT n, visits, encode(rfm.visit_set_send(visits), 'escape') = visits::text AS same, e.differences FROM visits_stored,
-	LATERAL (SELECT count(*) AS differences FROM (TABLE visits_expected EXCEPT ALL SELECT u.* FROM rfm.unpack(visits) AS u (customer_id text, sessions_after_purchase bigint, return_sessions bigint)) x) e ORDER BY 1;
+	LATERAL (SELECT count(*) AS differences FROM (TABLE visits_expected EXCEPT ALL SELECT u.* FROM rfm.unpack(visits) AS u (customer_id text, sessions_after_purchase bigint, return_sessions bigint, next_visit_at timestamptz)) x) e ORDER BY 1;
 SELECT * FROM visits_expected WHERE customer::int BETWEEN 4 AND 60 EXCEPT ALL
-SELECT customer_id::text, sessions_after_purchase, return_sessions FROM (
-	SELECT rfm.visits_all(customer, session, at, boundaries, NULL, NULL) AS visits
+SELECT customer_id::text, sessions_after_purchase, return_sessions, next_visit_at FROM (
+	SELECT rfm.visits_all(customer, session, at, boundaries, '2023-11-02 00:00+00', NULL) AS visits
 	FROM (SELECT * FROM visits, (SELECT rfm.visit_boundaries(customer, first_order_at, first_order_until) AS boundaries FROM visit_customers WHERE customer BETWEEN 4 AND 60) b ORDER BY session, at) x) x,
-	rfm.unpack(visits) AS u (customer_id int, sessions_after_purchase bigint, return_sessions bigint);
+	rfm.unpack(visits) AS u (customer_id int, sessions_after_purchase bigint, return_sessions bigint, next_visit_at timestamptz);
 
 -- refused calls
 CREATE FUNCTION pg_temp.boundaries(at timestamptz) RETURNS rfm.visit_boundaries LANGUAGE sql AS 'SELECT rfm.visit_boundaries(1, at, at)';
@@ -243,7 +258,7 @@ SELECT pg_temp.refusal('SELECT ' || call) FROM (VALUES
 -- an infinite time from as_of on is no visit
 SELECT u.* FROM (SELECT rfm.visits_all(1, 1, at, pg_temp.boundaries('2024-01-01'), 'infinity', NULL) AS visits FROM unnest('{infinity,2024-01-02}'::date[]) at) x, rfm.unpack(visits) AS u (return_sessions bigint);
 SELECT pg_temp.refusal('SELECT * FROM rfm.unpack((SELECT rfm.visits_all(1::int2, 1, now(), (SELECT rfm.visit_boundaries(1::int2, now(), now())), NULL, NULL))) AS u (' || columns || ')')
-FROM unnest('{customer_id int,customer_id float8,sessions_after_purchase int,return_sessions numeric,sessions bigint}'::text[]) columns;
+FROM unnest('{customer_id int,customer_id float8,sessions_after_purchase int,return_sessions numeric,sessions bigint,next_visit_at timestamp,next_visit_at timestamptz(3)}'::text[]) columns;
 SET max_parallel_workers_per_gather = 4;
 SELECT pg_temp.refusal('SELECT rfm.visits_all(customer, session, at, (SELECT rfm.visit_boundaries(c % 5, now(), now()) FROM generate_series(1, 6) c), NULL, NULL) FROM visits');
 CREATE FUNCTION visit_boundaries_of_worker() RETURNS rfm.visit_boundaries LANGUAGE plpgsql PARALLEL SAFE AS
