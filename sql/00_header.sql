@@ -11,9 +11,12 @@
  *	50_rates		intervals, tests and rates over time
  *	60_model		a model: its settings, creation, configuration and removal
  *	65_contract		the user's relations, checked; the only part that reads them
+ *	66_tracking		which customers changed since the last refresh
  *	70_analyses		the views of a model
  *	80_campaigns	actions, campaigns and their return
  *	85_refresh		how a model is brought up to date
+ *	86_check		what is wrong with the data or the rules of a model
+ *	88_schedule		a refresh at fixed times
  *	90_grants		who may use what
  */
 
