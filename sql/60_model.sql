@@ -249,8 +249,10 @@ BEGIN
     PERFORM rfm.fill_rules(model, s.rules);
     EXECUTE format('CREATE TABLE %I.compiled_views (name name PRIMARY KEY, position int NOT NULL, query text NOT NULL)', model);
     EXECUTE format('CREATE TABLE %I.refresh_log (refresh_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
-        ' started_at timestamptz NOT NULL, finished_at timestamptz, mode text NOT NULL, reason text,'
-        ' customers bigint, changed bigint, as_of timestamptz, error text)', model);
+        ' started_at timestamptz NOT NULL, finished_at timestamptz, pid int, mode text NOT NULL, reason text,'
+        ' customers bigint, changed bigint, as_of timestamptz, wait_seconds float8, views_seconds float8, profiles_seconds float8,'
+        ' snapshot_seconds float8, history_seconds float8, recency_cutoffs text, frequency_cutoffs text, monetary_cutoffs text,'
+        ' settings text, rules text, error text)', model);
     PERFORM rfm.make_campaigns(model);
     BEGIN
         PERFORM rfm.report_lines(s);
@@ -389,6 +391,11 @@ CREATE FUNCTION rfm.as_owner(model text, command text, settings rfm.settings DEF
 COMMENT ON FUNCTION rfm.as_owner(text, text, rfm.settings, text[]) IS
     'Internal. Runs a command, with the other arguments as its $1 to $3, with the rights of the owner of the model, in a security-restricted operation. Who does not have these rights is refused.';
 
+CREATE FUNCTION rfm.rows_as_owner(model text, query text, VARIADIC arguments text[] DEFAULT '{}') RETURNS SETOF record
+    LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_rows_as_owner';
+COMMENT ON FUNCTION rfm.rows_as_owner(text, text, text[]) IS
+    'Internal. The rows of a query, with the arguments, as text, as its $1, $2 ..., computed with the rights of the owner of the model in a security-restricted operation. Who does not have these rights is refused.';
+
 CREATE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -492,9 +499,11 @@ DECLARE
     kind       "char";
     routine    regprocedure;
 BEGIN
+    -- waits for a refresh before it takes anything that the refresh still needs
+    EXECUTE format('LOCK TABLE %I.settings IN ACCESS EXCLUSIVE MODE', model);
     schema_oid := (SELECT oid FROM pg_namespace WHERE nspname = model);
     EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views', model) INTO made;
-    made := made || '{refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
+    made := made || '{changes,tracked,segment_changes,last_build,replaced_profiles,replaced_snapshot,refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
 
     SELECT string_agg(o.description, E'\n' ORDER BY o.description COLLATE "C") INTO strangers
     FROM pg_depend d
@@ -509,6 +518,7 @@ BEGIN
             USING ERRCODE = 'dependent_objects_still_exist', DETAIL = strangers,
                   HINT = 'Move or drop them first.';
     END IF;
+    PERFORM rfm.drop_tracking(model);
     FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
         EXECUTE format('DROP FUNCTION %s', routine);
     END LOOP;
@@ -527,6 +537,7 @@ CREATE FUNCTION rfm.drop_model(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM rfm.as_owner(model, 'SELECT rfm.drop_objects($1)');
+    PERFORM rfm.forget_jobs(model);
 END $$;
 COMMENT ON FUNCTION rfm.drop_model(text) IS
-    'Drops a model and its schema. Refused while the schema holds anything the model did not make, or anything elsewhere depends on the model. Your own tables are never touched.';
+    'Drops a model and its schema. Refused while the schema holds anything the model did not make, or anything elsewhere depends on the model. Ends what rfm.schedule began. Your own tables only lose the triggers of rfm.track_changes.';

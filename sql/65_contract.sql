@@ -97,6 +97,7 @@ BEGIN
     PERFORM rfm.check_column(s.order_lines, 'amount', 'amount');
     PERFORM rfm.check_column(s.order_lines, 'status', 'text', true);
     PERFORM rfm.check_column(s.order_lines, 'product_id', 'id', true);
+    PERFORM rfm.check_column(s.order_lines, 'voided_at', 'time', true);
 
     IF s.accounts IS NOT NULL THEN
         PERFORM rfm.check_relation(s.accounts, 'accounts');
@@ -207,50 +208,6 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.dimension_text(regclass, text, text) IS 'Internal. SQL of a dimension of a relation c, whose type dimension_column chose, as text; times in the time zone.';
 
-CREATE FUNCTION rfm.valid_lines_query(settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s rfm.settings := settings;
-BEGIN
-    RETURN format('SELECT %s AS customer_id, %s AS order_id, x.ordered_at, x.amount, %s AS product_id FROM %s x',
-            rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
-            rfm.id_column(s.order_lines, 'product_id'), s.order_lines)
-        || CASE WHEN rfm.column_type(s.order_lines, 'status') IS NOT NULL AND s.excluded_statuses <> '{}'
-                THEN format(' WHERE x.status IS NULL OR x.status::text COLLATE "C" <> ALL (%L::text[])', s.excluded_statuses) ELSE '' END;
-END $$;
-COMMENT ON FUNCTION rfm.valid_lines_query(rfm.settings) IS
-    'Internal. SQL of the view valid_lines: the order lines without excluded statuses; NULLs and as_of are left to the aggregates.';
-
-CREATE FUNCTION rfm.unique_accounts_query(settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s    rfm.settings := settings;
-    dims text := (SELECT string_agg(format(', %s AS %I', rfm.dimension_column(s.accounts, d), d), '' ORDER BY i)
-                  FROM unnest(s.dimensions) WITH ORDINALITY u(d, i));
-BEGIN
-    RETURN format('SELECT DISTINCT ON (1) %s AS customer_id, %s AS channel, %s AS signed_up_at%s FROM %s x'
-            ' WHERE x.customer_id IS NOT NULL ORDER BY %s',
-        rfm.id_column(s.accounts, 'customer_id'), rfm.text_column(s.accounts, 'channel'),
-        rfm.instant_column(s.accounts, 'signed_up_at', s.time_zone), dims, s.accounts,
-        (SELECT string_agg(i::text, ', ') FROM generate_series(1, 3 + cardinality(s.dimensions)) i));
-END $$;
-COMMENT ON FUNCTION rfm.unique_accounts_query(rfm.settings) IS
-    'Internal. SQL of the view unique_accounts: one row per customer_id, the smallest by all columns.';
-
-CREATE FUNCTION rfm.unique_products_query(settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s rfm.settings := settings;
-BEGIN
-    RETURN format('SELECT DISTINCT ON (1) %s AS product_id, %s AS category, %s AS brand, %s AS name, %s AS cost FROM %s x'
-            ' WHERE x.product_id IS NOT NULL ORDER BY 1, 2, 3, 4, 5',
-        rfm.id_column(s.products, 'product_id'), rfm.text_column(s.products, 'category'), rfm.text_column(s.products, 'brand'),
-        rfm.text_column(s.products, 'name'),
-        CASE WHEN rfm.column_type(s.products, 'cost') IS NULL THEN 'NULL::numeric' ELSE 'rfm.money(x.cost)' END, s.products);
-END $$;
-COMMENT ON FUNCTION rfm.unique_products_query(rfm.settings) IS
-    'Internal. SQL of the view unique_products: one row per product_id, the smallest by all columns.';
-
 CREATE FUNCTION rfm.as_of_sql(settings rfm.settings) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -260,20 +217,96 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.as_of_sql(rfm.settings) IS 'Internal. SQL of as_of.';
 
-CREATE FUNCTION rfm.window_start_sql(settings rfm.settings) RETURNS text
+CREATE FUNCTION rfm.window_start_sql(settings rfm.settings, as_of text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
 BEGIN
     -- by the local calendar, so that a month is a month in every session
     RETURN CASE WHEN settings.lookback IS NULL THEN 'NULL::timestamptz'
         ELSE format('(((%s AT TIME ZONE %2$L) - %3$L::interval) AT TIME ZONE %2$L)',
-                    rfm.as_of_sql(settings), settings.time_zone, settings.lookback) END;
+                    as_of, settings.time_zone, settings.lookback) END;
 END $$;
-COMMENT ON FUNCTION rfm.window_start_sql(rfm.settings) IS 'Internal. SQL of the start of the window; NULL without lookback.';
+COMMENT ON FUNCTION rfm.window_start_sql(rfm.settings, text) IS 'Internal. SQL of the start of the window before as_of, which is SQL, too; NULL without lookback.';
 
--- The profiles as the lines alone give them, with a row without customer_id.
+-- The queries below read all customers or, where ids is SQL of an array of ids, only these: compared with the bare column,
+-- so that an index on it serves. as_of is SQL, and so are names of relations.
+
+CREATE FUNCTION rfm.ids_sql(relation regclass, column_name text, ids text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- the collation of a column may take ids for equal that differ in their bytes
+    RETURN format(CASE rfm.id_type(relation, column_name) WHEN 'text' THEN '(x.%1$I = ANY (%2$s) AND %3$s = ANY (%2$s))'
+                  ELSE 'x.%1$I = ANY (%2$s)' END, column_name, ids, rfm.id_column(relation, column_name));
+END $$;
+COMMENT ON FUNCTION rfm.ids_sql(regclass, text, text) IS 'Internal. SQL condition that an id column of relation x is among ids, which is SQL of an array.';
+
+CREATE FUNCTION rfm.where_sql(VARIADIC conditions text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(' WHERE ' OPERATOR(pg_catalog.||) nullif(pg_catalog.array_to_string(conditions, ' AND '), ''), '');
+COMMENT ON FUNCTION rfm.where_sql(text[]) IS 'Internal. The WHERE clause of the conditions that are not NULL.';
+
+CREATE FUNCTION rfm.counted_sql(settings rfm.settings, as_of text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s      rfm.settings := settings;
+    status text := CASE WHEN rfm.column_type(s.order_lines, 'status') IS NOT NULL AND s.excluded_statuses <> '{}'
+        THEN format('(x.status IS NULL OR x.status::text COLLATE "C" <> ALL (%L::text[]))', s.excluded_statuses) ELSE 'true' END;
+BEGIN
+    -- a line that was voided counted until then, whatever its status is today
+    RETURN CASE WHEN rfm.column_type(s.order_lines, 'voided_at') IS NULL THEN status
+        ELSE format('CASE WHEN x.voided_at IS NULL THEN %s ELSE %s >= %s END', status,
+                    rfm.instant_column(s.order_lines, 'voided_at', s.time_zone), as_of) END;
+END $$;
+COMMENT ON FUNCTION rfm.counted_sql(rfm.settings, text) IS
+    'Internal. SQL condition that line x counts by its status and was not voided before as_of.';
+
+CREATE FUNCTION rfm.valid_lines_query(settings rfm.settings, as_of text, filter text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s rfm.settings := settings;
+BEGIN
+    RETURN format('SELECT %s AS customer_id, %s AS order_id, x.ordered_at, x.amount, %s AS product_id, %s AS voided_at FROM %s x%s',
+        rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
+        rfm.id_column(s.order_lines, 'product_id'), rfm.instant_column(s.order_lines, 'voided_at', s.time_zone), s.order_lines,
+        rfm.where_sql(nullif(rfm.counted_sql(s, as_of), 'true'), filter));
+END $$;
+COMMENT ON FUNCTION rfm.valid_lines_query(rfm.settings, text, text) IS
+    'Internal. SQL of the order lines that count by status and were not voided before as_of; NULLs and the time of the order are left to the aggregates. filter: a condition more.';
+
+CREATE FUNCTION rfm.unique_accounts_query(settings rfm.settings, ids text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s    rfm.settings := settings;
+    dims text := (SELECT string_agg(format(', %s AS %I', rfm.dimension_column(s.accounts, d), d), '' ORDER BY i)
+                  FROM unnest(s.dimensions) WITH ORDINALITY u(d, i));
+BEGIN
+    RETURN format('SELECT DISTINCT ON (1) %s AS customer_id, %s AS channel, %s AS signed_up_at%s FROM %s x%s ORDER BY %s',
+        rfm.id_column(s.accounts, 'customer_id'), rfm.text_column(s.accounts, 'channel'),
+        rfm.instant_column(s.accounts, 'signed_up_at', s.time_zone), dims, s.accounts,
+        rfm.where_sql('x.customer_id IS NOT NULL', CASE WHEN ids IS NOT NULL THEN rfm.ids_sql(s.accounts, 'customer_id', ids) END),
+        (SELECT string_agg(i::text, ', ') FROM generate_series(1, 3 + cardinality(s.dimensions)) i));
+END $$;
+COMMENT ON FUNCTION rfm.unique_accounts_query(rfm.settings, text) IS
+    'Internal. SQL of the accounts, one row per customer_id, the smallest by all columns.';
+
+CREATE FUNCTION rfm.unique_products_query(settings rfm.settings, filter text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s rfm.settings := settings;
+BEGIN
+    RETURN format('SELECT DISTINCT ON (1) %s AS product_id, %s AS category, %s AS brand, %s AS name, %s AS cost FROM %s x%s'
+            ' ORDER BY 1, 2, 3, 4, 5',
+        rfm.id_column(s.products, 'product_id'), rfm.text_column(s.products, 'category'), rfm.text_column(s.products, 'brand'),
+        rfm.text_column(s.products, 'name'),
+        CASE WHEN rfm.column_type(s.products, 'cost') IS NULL THEN 'NULL::numeric' ELSE 'rfm.money(x.cost)' END, s.products,
+        rfm.where_sql('x.product_id IS NOT NULL', filter));
+END $$;
+COMMENT ON FUNCTION rfm.unique_products_query(rfm.settings, text) IS
+    'Internal. SQL of the products, one row per product_id, the smallest by all columns.';
+
+-- The profiles as the lines alone give them, with a row without customer_id. lines: SQL of a relation of valid lines.
 -- grouped: by customer through profile, which spills to disk, instead of in one pass through profile_all.
 -- hash_from: one pass of several from there on, within build_memory, with the column next_hash.
-CREATE FUNCTION rfm.profile_rows_query(model text, settings rfm.settings, grouped boolean, hash_from bigint DEFAULT NULL) RETURNS text
+CREATE FUNCTION rfm.profile_rows_query(settings rfm.settings, lines text, as_of text, grouped boolean, hash_from bigint DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s       rfm.settings := settings;
@@ -281,79 +314,64 @@ DECLARE
         ' second_order_at timestamptz, second_order_date date, last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
         ' first_order_revenue numeric, first_product_id %s', rfm.id_type(s.order_lines, 'product_id'));
     args    text := format('l.order_id, l.ordered_at, l.amount, l.product_id, %s, %s, %L',
-        rfm.window_start_sql(s), rfm.as_of_sql(s), s.time_zone);
+        rfm.window_start_sql(s, as_of), as_of, s.time_zone);
 BEGIN
     IF grouped THEN
         RETURN format(
-            'SELECT g.customer_id, u.* FROM (SELECT l.customer_id, rfm.profile(%1$s) AS profile FROM %2$I.valid_lines l'
+            'SELECT g.customer_id, u.* FROM (SELECT l.customer_id, rfm.profile(%1$s) AS profile FROM %2$s l'
             ' WHERE l.customer_id IS NOT NULL GROUP BY l.customer_id) g, LATERAL rfm.unpack(g.profile, %3$L) AS u(%4$s)'
-            ' UNION ALL SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %1$s, NULL, NULL) AS profiles'
-            ' FROM %2$I.valid_lines l WHERE l.customer_id IS NULL) g,'
-            ' LATERAL rfm.unpack(g.profiles, %3$L) AS u(customer_id %5$s, %4$s)',
-            args, model, s.time_zone, columns, rfm.id_type(s.order_lines, 'customer_id'));
+            ' UNION ALL (SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %1$s, NULL, NULL) AS profiles'
+            ' FROM %2$s l WHERE l.customer_id IS NULL) g,'
+            ' LATERAL rfm.unpack(g.profiles, %3$L) AS u(customer_id %5$s, %4$s) LIMIT 1)',
+            args, lines, s.time_zone, columns, rfm.id_type(s.order_lines, 'customer_id'));
     END IF;
     RETURN format(
-        'SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %s, %s, %s) AS profiles FROM %I.valid_lines l) g,'
+        'SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, %s, %s, %s) AS profiles FROM %s l) g,'
         ' LATERAL rfm.unpack(g.profiles, %L) AS u(customer_id %s, %s%s)',
         args, CASE WHEN hash_from IS NULL THEN 'NULL' ELSE pg_size_bytes(s.build_memory)::text END, coalesce(hash_from, 0),
-        model, s.time_zone, rfm.id_type(s.order_lines, 'customer_id'), columns,
+        lines, s.time_zone, rfm.id_type(s.order_lines, 'customer_id'), columns,
         CASE WHEN hash_from IS NOT NULL THEN ', next_hash bigint' END);
 END $$;
-COMMENT ON FUNCTION rfm.profile_rows_query(text, rfm.settings, boolean, bigint) IS 'Internal. SQL of the profiles as the lines alone give them.';
+COMMENT ON FUNCTION rfm.profile_rows_query(rfm.settings, text, text, boolean, bigint) IS 'Internal. SQL of the profiles as the lines alone give them.';
 
--- What valid_lines leaves to its readers: that nothing is missing and that the line lies before as_of.
-CREATE FUNCTION rfm.valid_line_sql(settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN format('x.customer_id IS NOT NULL AND x.order_id IS NOT NULL AND x.amount IS NOT NULL AND %s < %s',
-                  rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone), rfm.as_of_sql(settings));
-END $$;
-COMMENT ON FUNCTION rfm.valid_line_sql(rfm.settings) IS 'Internal. SQL condition that line x is valid and has a customer.';
-
--- Of the purchase lines in the window with a known cost: what is left of revenue after cost.
-CREATE FUNCTION rfm.margin_sql(model text, settings rfm.settings) RETURNS text
+-- The ledgers of all customers, or, if nobodys, the one of lines without customer. lines, products: SQL of relations.
+CREATE FUNCTION rfm.ledgers_query(settings rfm.settings, as_of text, lines text, products text, nobodys boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    at_sql text := rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone);
+    s        rfm.settings := settings;
+    has_cost boolean := s.products IS NOT NULL AND rfm.column_type(s.products, 'cost') IS NOT NULL AND NOT nobodys;
 BEGIN
-    IF settings.products IS NULL OR rfm.column_type(settings.products, 'cost') IS NULL THEN
-        RETURN 'NULL::float8';
-    END IF;
-    RETURN format('(SELECT (sum(rfm.money(x.amount) - g.cost) / nullif(sum(rfm.money(x.amount)), 0))::float8 FROM %1$I.valid_lines x'
-        ' JOIN %1$I.unique_products g ON g.product_id = x.product_id WHERE g.cost IS NOT NULL AND x.amount >= 0 AND %2$s%3$s)',
-        model, rfm.valid_line_sql(settings),
-        CASE WHEN settings.lookback IS NOT NULL THEN format(' AND %s >= %s', at_sql, rfm.window_start_sql(settings)) END);
+    RETURN format('SELECT %s rfm.ledger(x.ordered_at, x.amount, %s, %s, %s, %L) AS ledger, %s AS voided_at FROM %s x%s'
+        ' WHERE x.order_id IS NOT NULL AND x.amount IS NOT NULL AND x.customer_id IS %s',
+        CASE WHEN NOT nobodys THEN 'x.customer_id,' END, CASE WHEN has_cost THEN 'c.cost' ELSE 'NULL::numeric' END,
+        rfm.window_start_sql(s, as_of), as_of, s.time_zone,
+        CASE WHEN rfm.column_type(s.order_lines, 'voided_at') IS NULL THEN 'NULL::timestamptz'
+             ELSE format('min(x.voided_at) FILTER (WHERE x.voided_at >= %s AND isfinite(x.voided_at))', as_of) END,
+        lines, CASE WHEN has_cost THEN format(' LEFT JOIN %s c ON c.product_id = x.product_id', products) END,
+        CASE WHEN nobodys THEN 'NULL' ELSE 'NOT NULL GROUP BY x.customer_id' END);
 END $$;
-COMMENT ON FUNCTION rfm.margin_sql(text, rfm.settings) IS 'Internal. SQL of margin_rate; NULL without the cost of products.';
+COMMENT ON FUNCTION rfm.ledgers_query(rfm.settings, text, text, text, boolean) IS 'Internal. SQL of the ledgers, and of when the next line is voided.';
 
--- Customers active and revenue by month of first order and months since, as JSON; p holds the profiles.
-CREATE FUNCTION rfm.cohorts_sql(model text, settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN format('(SELECT jsonb_agg(to_jsonb(c) ORDER BY c.cohort_month, c.month) FROM (SELECT date_trunc(''month'', p.first_order_date::timestamp)::date AS cohort_month,'
-        ' k.month, count(*) FILTER (WHERE k.purchases > 0) AS active_customers, sum(k.revenue) AS revenue'
-        ' FROM (SELECT x.customer_id, date_trunc(''month'', rfm.local_date(%s, %L)::timestamp)::date AS month,'
-        ' count(*) FILTER (WHERE x.amount >= 0) AS purchases, sum(rfm.money(x.amount)) AS revenue'
-        ' FROM %I.valid_lines x WHERE %s GROUP BY 1, 2) k'
-        ' JOIN p ON p.customer_id = k.customer_id AND p.first_order_date IS NOT NULL GROUP BY 1, 2) c)',
-        rfm.instant_column(settings.order_lines, 'ordered_at', settings.time_zone), settings.time_zone, model,
-        rfm.valid_line_sql(settings));
-END $$;
-COMMENT ON FUNCTION rfm.cohorts_sql(text, rfm.settings) IS 'Internal. SQL of the cohorts, month by month, as JSON.';
-
--- The rows of a relation p with what accounts, products and visits add. The row without customer_id holds what is of the
--- model as a whole: as of when, the accounts, the margin and the cohorts.
-CREATE FUNCTION rfm.profiles_query(model text, settings rfm.settings) RETURNS text
+-- A relation p of profiles with what accounts, products, visits and the ledgers add. The row without customer_id holds what
+-- is of the model as a whole: as of when, and the number of accounts. lines, accounts, products: SQL of relations.
+CREATE FUNCTION rfm.profiles_query(settings rfm.settings, as_of text, lines text, accounts text, products text, ids text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    s       rfm.settings := settings;
+    s        rfm.settings := settings;
     -- integers of different width meet as bigint
-    visitor text := CASE rfm.id_type(s.visits, 'customer_id') WHEN rfm.id_type(s.order_lines, 'customer_id')
-                    THEN rfm.id_type(s.visits, 'customer_id') ELSE 'bigint' END;
+    visitor  text := CASE rfm.id_type(s.visits, 'customer_id') WHEN rfm.id_type(s.order_lines, 'customer_id')
+                     THEN rfm.id_type(s.visits, 'customer_id') ELSE 'bigint' END;
 BEGIN
     RETURN format(
-        'SELECT p.*, %s, %s, %s, CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s,'
-        ' CASE WHEN p.customer_id IS NULL THEN %s END AS margin_rate, CASE WHEN p.customer_id IS NULL THEN %s END AS cohorts%s FROM p',
+        -- first what every refresh reads of all of them
+        'SELECT p.*, CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s AS registered, coalesce(k.ledger, o.ledger) AS ledger,'
+        ' least(rfm.next_line_at(coalesce(k.ledger, o.ledger)), k.voided_at, o.voided_at, %s) AS next_change_at,'
+        ' %s AS window_line_at, NULL::timestamptz AS segment_since, %s, %s, %s%s FROM p',
+        as_of,
+        CASE WHEN s.accounts IS NULL OR ids IS NOT NULL THEN 'NULL::bigint'
+             ELSE format('CASE WHEN p.customer_id IS NULL THEN %s END', rfm.registered_sql(s)) END,
+        CASE WHEN s.visits IS NULL THEN 'NULL' ELSE 'v.next_visit_at' END,
+        CASE WHEN s.lookback IS NULL THEN 'NULL::timestamptz' ELSE 'rfm.window_line_at(coalesce(k.ledger, o.ledger))' END,
         CASE WHEN s.accounts IS NULL THEN 'NULL::text AS channel, NULL::timestamptz AS signed_up_at, false AS has_account'
              ELSE 'a.channel, a.signed_up_at, a.customer_id IS NOT NULL AS has_account' END,
         CASE WHEN s.products IS NULL THEN 'NULL::text AS first_category, NULL::text AS first_brand, NULL::text AS first_product'
@@ -361,25 +379,68 @@ BEGIN
         CASE WHEN s.visits IS NULL THEN 'NULL::bigint AS sessions_after_purchase, NULL::bigint AS return_sessions'
              ELSE 'CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.sessions_after_purchase, 0) END AS sessions_after_purchase,'
                   ' CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.return_sessions, 0) END AS return_sessions' END,
-        rfm.as_of_sql(s),
-        CASE WHEN s.accounts IS NULL THEN 'NULL::bigint AS registered'
-             ELSE format('CASE WHEN p.customer_id IS NULL THEN (SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL'
-                         ' GROUP BY %s) u) END AS registered', s.accounts, rfm.id_column(s.accounts, 'customer_id')) END,
-        rfm.margin_sql(model, s), rfm.cohorts_sql(model, s),
         (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)))
-        || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %I.unique_accounts a ON a.customer_id = p.customer_id', model) ELSE '' END
-        || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %I.unique_products g ON g.product_id = p.first_product_id', model) ELSE '' END
+        || format(' LEFT JOIN (%s) k ON k.customer_id = p.customer_id LEFT JOIN (%s) o ON p.customer_id IS NULL',
+            rfm.ledgers_query(s, as_of, lines, products, false), rfm.ledgers_query(s, as_of, lines, products, true))
+        || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %s a ON a.customer_id = p.customer_id', accounts) ELSE '' END
+        || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %s g ON g.product_id = p.first_product_id', products) ELSE '' END
         -- grouped, so that the planner knows it unique and leaves it out where nobody asks
         || CASE WHEN s.visits IS NOT NULL THEN format(
             ' LEFT JOIN (SELECT u.customer_id, max(u.sessions_after_purchase) AS sessions_after_purchase,'
-            ' max(u.return_sessions) AS return_sessions FROM (SELECT rfm.visits_all((%s)::%s, %s, x.visited_at,'
+            ' max(u.return_sessions) AS return_sessions, min(u.next_visit_at) AS next_visit_at'
+            ' FROM (SELECT rfm.visits_all((%s)::%s, %s, x.visited_at,'
             ' (SELECT rfm.visit_boundaries(p.customer_id::%2$s, p.first_order_at, p.first_order_until) FROM p WHERE p.first_order_at IS NOT NULL),'
-            ' %4$s, %5$L) AS visits FROM %6$s x) g, LATERAL rfm.unpack(g.visits) AS u(customer_id %2$s, sessions_after_purchase bigint,'
-            ' return_sessions bigint) GROUP BY u.customer_id) v ON v.customer_id = p.customer_id',
-            rfm.id_column(s.visits, 'customer_id'), visitor, rfm.id_column(s.visits, 'session_id'), rfm.as_of_sql(s), s.time_zone,
-            s.visits) ELSE '' END;
+            ' %4$s, %5$L) AS visits FROM %6$s x%7$s) g, LATERAL rfm.unpack(g.visits) AS u(customer_id %2$s, sessions_after_purchase bigint,'
+            ' return_sessions bigint, next_visit_at timestamptz) GROUP BY u.customer_id) v ON v.customer_id = p.customer_id',
+            rfm.id_column(s.visits, 'customer_id'), visitor, rfm.id_column(s.visits, 'session_id'), as_of, s.time_zone, s.visits,
+            CASE WHEN ids IS NOT NULL THEN rfm.where_sql(rfm.ids_sql(s.visits, 'customer_id', ids)) END) ELSE '' END;
 END $$;
-COMMENT ON FUNCTION rfm.profiles_query(text, rfm.settings) IS 'Internal. SQL of the profiles p with what accounts, products and visits add to them.';
+COMMENT ON FUNCTION rfm.profiles_query(rfm.settings, text, text, text, text, text) IS
+    'Internal. SQL of the profiles p with what accounts, products, visits and the ledgers add to them.';
+
+CREATE FUNCTION rfm.registered_sql(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
+        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL GROUP BY %s) u)',
+                    settings.accounts, rfm.id_column(settings.accounts, 'customer_id')) END;
+END $$;
+COMMENT ON FUNCTION rfm.registered_sql(rfm.settings) IS 'Internal. SQL of the number of accounts; NULL without accounts.';
+
+-- All profiles. as_of: SQL of another moment than that of the settings.
+CREATE FUNCTION rfm.all_profiles_query(model text, settings rfm.settings, grouped boolean, hash_from bigint DEFAULT NULL, as_of text DEFAULT NULL,
+        OUT profile_rows text, OUT profiles text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at_sql text := coalesce(as_of, rfm.as_of_sql(settings));
+    lines  text := CASE WHEN as_of IS NULL THEN format('%I.valid_lines', model) ELSE format('(%s)', rfm.valid_lines_query(settings, as_of)) END;
+BEGIN
+    profile_rows := rfm.profile_rows_query(settings, lines, at_sql, grouped, hash_from);
+    profiles := rfm.profiles_query(settings, at_sql, lines, format('%I.unique_accounts', model), format('%I.unique_products', model));
+END $$;
+COMMENT ON FUNCTION rfm.all_profiles_query(text, rfm.settings, boolean, bigint, text) IS
+    'Internal. SQL of all profiles of a model in two steps: as the lines alone give them, and, over these as p, with all that is added.';
+
+-- The profiles of the customers in $1, an array of text, and of lines without customer if $2, from what is read of them
+-- through the indexes of the relations: in full, as a query.
+CREATE FUNCTION rfm.some_profiles_query(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s     rfm.settings := settings;
+    as_of text := rfm.as_of_sql(s);
+    ids   text := format('$1::%s[]', rfm.id_type(s.order_lines, 'customer_id'));
+BEGIN
+    RETURN format('WITH l AS MATERIALIZED (%s UNION ALL %s), %s p AS MATERIALIZED (%s) %s',
+        rfm.valid_lines_query(s, as_of, rfm.ids_sql(s.order_lines, 'customer_id', ids)),
+        rfm.valid_lines_query(s, as_of, 'x.customer_id IS NULL AND $2'),
+        CASE WHEN s.products IS NOT NULL THEN format('c AS MATERIALIZED (%s),',
+            rfm.unique_products_query(s, format('%s IN (SELECT l.product_id FROM l)', rfm.id_column(s.products, 'product_id')))) END,
+        rfm.profile_rows_query(s, 'l', as_of, true),
+        rfm.profiles_query(s, as_of, 'l',
+            CASE WHEN s.accounts IS NOT NULL THEN format('(%s)', rfm.unique_accounts_query(s, ids)) END, 'c', ids));
+END $$;
+COMMENT ON FUNCTION rfm.some_profiles_query(rfm.settings) IS
+    'Internal. SQL of the profiles of the customers in $1 and, if $2, of lines without customer.';
 
 -- What is stored tells how much memory one pass takes, about 160 bytes per profile; without it, the pass itself does.
 CREATE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean
@@ -395,7 +456,8 @@ BEGIN
     EXECUTE format('SELECT u.next_hash IS NOT NULL FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount,'
         ' l.product_id, %s, %s, %L, %s, 0) AS profiles FROM (%s) l) g,'
         ' LATERAL rfm.unpack(g.profiles) AS u(customer_id %s, next_hash bigint) WHERE u.customer_id IS NULL',
-        rfm.window_start_sql(s), rfm.as_of_sql(s), s.time_zone, pg_size_bytes(s.build_memory), rfm.valid_lines_query(s),
+        rfm.window_start_sql(s, rfm.as_of_sql(s)), rfm.as_of_sql(s), s.time_zone, pg_size_bytes(s.build_memory),
+        rfm.valid_lines_query(s, rfm.as_of_sql(s)),
         rfm.id_type(s.order_lines, 'customer_id')) INTO result;
     RETURN result;
 END $$;
@@ -434,10 +496,10 @@ BEGIN
         ' min(at) FILTER (WHERE valid AND isfinite(at)), max(at) FILTER (WHERE valid AND isfinite(at) AND amount >= 0),'
         ' sum(count(*)) OVER ()'
         ' FROM (SELECT %1$s AS status, x.customer_id, x.amount, %2$s AS at,'
-        ' x.order_id IS NOT NULL AND x.amount IS NOT NULL AND coalesce(%2$s < $1, false) AS valid FROM %3$s x) x'
+        ' x.order_id IS NOT NULL AND x.amount IS NOT NULL AND coalesce(%2$s < $1, false) AND %4$s AS valid FROM %3$s x) x'
         ' GROUP BY status ORDER BY count(*) DESC, status',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
-        s.order_lines) USING as_of
+        s.order_lines, rfm.counted_sql(s, '$1')) USING as_of
     LOOP
         IF has_status THEN
             RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(status), 'NULL'), lines,
@@ -446,13 +508,12 @@ BEGIN
         END IF;
         IF status = ANY (s.excluded_statuses) THEN
             excluded := excluded + lines;
-        ELSE
-            counted := counted + valid;
-            missing := missing + nobodys;
-            lost := lost + money;
-            oldest := least(oldest, since);
-            newest := greatest(newest, until);
         END IF;
+        counted := counted + valid;
+        missing := missing + nobodys;
+        lost := lost + money;
+        oldest := least(oldest, since);
+        newest := greatest(newest, until);
     END LOOP;
 
     IF NOT has_status THEN

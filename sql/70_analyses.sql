@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rfm.own_columns() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,first_order_date,second_order_date,first_brand,first_product,margin_rate,cohorts,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,xmin,xmax,cmin,cmax,tableoid}'::text[];
+    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,first_order_date,second_order_date,first_brand,first_product,margin_rate,cohorts,ledger,next_change_at,window_line_at,segment_since,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,xmin,xmax,cmin,cmax,tableoid}'::text[];
 COMMENT ON FUNCTION rfm.own_columns() IS 'Internal. Column names that a dimension cannot have.';
 
 CREATE FUNCTION rfm.array_sql(numbers numeric[]) RETURNS text
@@ -19,9 +19,12 @@ DECLARE
 BEGIN
     RETURN format(
         'SELECT c.as_of, c.as_of_date, now() AS refreshed_at, c.registered, c.unassigned_revenue,'
-        ' %s AS recency_cutoffs, %s AS frequency_cutoffs, %s AS monetary_cutoffs, %s AS rules'
+        ' %s AS recency_cutoffs, %s AS frequency_cutoffs, %s AS monetary_cutoffs, %s AS rules, c.margin_rate, c.cohorts, c.customers, c.last_order_date'
         ' FROM (SELECT max(h.as_of) AS as_of, rfm.local_date(max(h.as_of), %L) AS as_of_date, max(h.registered) AS registered,'
-        ' sum(h.revenue) FILTER (WHERE h.customer_id IS NULL) AS unassigned_revenue%s%s%s FROM %s h) c',
+        ' sum(h.revenue) FILTER (WHERE h.customer_id IS NULL) AS unassigned_revenue,'
+        ' count(*) FILTER (WHERE h.orders > 0) AS customers, max(h.last_order_date) AS last_order_date,'
+        ' rfm.margin_rate(h.ledger) FILTER (WHERE h.customer_id IS NOT NULL) AS margin_rate,'
+        ' rfm.cohorts(h.first_order_date, h.ledger) FILTER (WHERE h.customer_id IS NOT NULL) AS cohorts%s%s%s FROM %s h) c',
         CASE WHEN s.recency_fractions IS NULL THEN rfm.array_sql(s.recency_cutoffs)
              ELSE '(SELECT array_agg(u.days + (c.as_of_date - date ''2000-01-01'') ORDER BY u.i) FROM unnest(c.recency) WITH ORDINALITY u(days, i))' END,
         CASE WHEN s.frequency_fractions IS NULL THEN rfm.array_sql(s.frequency_cutoffs)
@@ -58,6 +61,47 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.rules_sql(text, rfm.settings) IS 'Internal. SQL that compiles the segment rules of a model.';
 
+-- SQL of the segment by a snapshot s of a profile p.
+CREATE FUNCTION rfm.segment_sql() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'rfm.segment_of(rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs), s.rules)';
+COMMENT ON FUNCTION rfm.segment_sql() IS 'Internal. SQL of the segment of a profile p by a snapshot s.';
+
+-- profiles, snapshot: SQL of relations; more: SQL of further columns of p.
+CREATE FUNCTION rfm.scored_query(settings rfm.settings, profiles text, snapshot text, more text DEFAULT '') RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format('SELECT p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
+        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
+        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase,'
+        ' p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
+        ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
+        ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
+        ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
+        ' rfm.rfm_score(%1$s) AS rfm_score,'
+        ' %5$s AS segment,'
+        ' rfm.segment_rank(rfm.rfm_score(%1$s), s.rules) AS segment_rank,'
+        ' rfm.segment_stage(rfm.rfm_score(%1$s), s.rules) AS stage,'
+        ' s.margin_rate, CASE WHEN p.customer_id IS NULL THEN s.cohorts END AS cohorts, p.segment_since,'
+        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue%2$s%6$s FROM %3$s p CROSS JOIN %4$s s',
+        's.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs',
+        (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
+        profiles, snapshot, rfm.segment_sql(), more);
+END $$;
+COMMENT ON FUNCTION rfm.scored_query(rfm.settings, text, text, text) IS 'Internal. SQL of the profiles with their scores and the snapshot.';
+
+-- The same from the lines, read once. rules: SQL of the rules; as_of: SQL of another moment than that of the settings.
+CREATE FUNCTION rfm.live_scored_query(model text, settings rfm.settings, grouped boolean, rules text, as_of text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    q record := rfm.all_profiles_query(model, settings, grouped, NULL, as_of);
+BEGIN
+    RETURN format('WITH p AS MATERIALIZED (%s), s AS (%s) %s', q.profile_rows,
+        rfm.snapshot_query(settings, format('(%s)', q.profiles), rules), rfm.scored_query(settings, format('(%s)', q.profiles), 's'));
+END $$;
+COMMENT ON FUNCTION rfm.live_scored_query(text, rfm.settings, boolean, text, text) IS
+    'Internal. SQL of the profiles with their scores as the lines give them now.';
+
 -- Every relation of a model that has a query, in the order in which they are made. Storage view computes in scored what
 -- the other storages have in profiles and snapshot: the lines once, and of accounts and products only what is asked for.
 CREATE FUNCTION rfm.view_queries(model text, settings rfm.settings, grouped boolean) RETURNS TABLE (name text, query text)
@@ -68,7 +112,7 @@ DECLARE
     rules     text := CASE WHEN live THEN format('%L::rfm.rules', rfm.rules_in_force(model, s)) END;
 BEGIN
     name := 'valid_lines';
-    query := rfm.valid_lines_query(s);
+    query := rfm.valid_lines_query(s, rfm.as_of_sql(s));
     RETURN NEXT;
 
     IF s.accounts IS NOT NULL THEN
@@ -84,7 +128,7 @@ BEGIN
     END IF;
 
     name := 'profiles_source';
-    query := format('WITH p AS (%s) %s', rfm.profile_rows_query(model, s, grouped), rfm.profiles_query(model, s));
+    query := (SELECT format('WITH p AS (%s) %s', q.profile_rows, q.profiles) FROM rfm.all_profiles_query(model, s, grouped) q);
     RETURN NEXT;
 
     IF NOT live THEN
@@ -104,24 +148,16 @@ BEGIN
     RETURN NEXT;
 
     name := 'scored';
-    query := CASE WHEN live THEN format('WITH p AS MATERIALIZED (%s), s AS (%s) ', rfm.profile_rows_query(model, s, grouped),
-                                        rfm.snapshot_query(s, format('(%s)', rfm.profiles_query(model, s)), rules)) ELSE '' END
-        || format('SELECT p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
-        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
-        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase, p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
-        ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
-        ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
-        ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
-        ' rfm.rfm_score(%1$s) AS rfm_score,'
-        ' rfm.segment_of(rfm.rfm_score(%1$s), s.rules) AS segment,'
-        ' rfm.segment_rank(rfm.rfm_score(%1$s), s.rules) AS segment_rank,'
-        ' rfm.segment_stage(rfm.rfm_score(%1$s), s.rules) AS stage,'
-        ' p.margin_rate, p.cohorts, s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue%2$s FROM %3$s p CROSS JOIN %4$s s',
-        's.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs',
-        (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
-        CASE WHEN live THEN format('(%s)', rfm.profiles_query(model, s)) ELSE format('%I.profiles', model) END,
-        CASE WHEN live THEN 's' ELSE format('%I.snapshot', model) END);
+    query := CASE WHEN live THEN rfm.live_scored_query(model, s, grouped, rules)
+                  ELSE rfm.scored_query(s, format('%I.profiles', model), format('%I.snapshot', model)) END;
     RETURN NEXT;
+
+    IF s.storage = 'table' THEN
+        name := 'segment_history';
+        query := format('SELECT %2$s FROM %1$I.segment_changes UNION ALL SELECT %3$s FROM %1$I.scored WHERE orders > 0', model,
+                        rfm.history_columns('valid_from', 'valid_to'), rfm.history_columns('segment_since', 'NULL::timestamptz'));
+        RETURN NEXT;
+    END IF;
 
     RETURN QUERY SELECT * FROM rfm.analysis_queries(model, s, rules);
     RETURN QUERY SELECT * FROM rfm.campaign_queries(model);
@@ -142,6 +178,20 @@ CREATE FUNCTION rfm.months_between(earlier date, later date) RETURNS int
            OPERATOR(pg_catalog.+) (pg_catalog.date_part('month', later) OPERATOR(pg_catalog.-) pg_catalog.date_part('month', earlier))::int;
 COMMENT ON FUNCTION rfm.months_between(date, date) IS 'Internal. The number of calendar months between the months of two dates. NULL for NULL.';
 
+CREATE FUNCTION rfm.customers_query(settings rfm.settings, scored text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format($q$
+        SELECT customer_id, channel, signed_up_at, first_order_at, second_order_at, last_order_at, orders, lines, revenue,
+               revenue / orders AS average_order_value, first_product_id, first_category, recency_days, r, f, m, rfm_score,
+               segment, segment_rank, sessions_after_purchase, return_sessions,
+               rfm.activity_level(return_sessions) AS activity_level%2$s
+        FROM %1$s
+        WHERE orders > 0 $q$, scored,
+        (SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)));
+END $$;
+COMMENT ON FUNCTION rfm.customers_query(rfm.settings, text) IS 'Internal. SQL of the view customers over a relation of profiles with scores.';
+
 -- The views that answer questions, one each, over the layers. rules: SQL of the rules, for storage view.
 CREATE FUNCTION rfm.analysis_queries(model text, settings rfm.settings, rules text) RETURNS TABLE (name text, query text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -149,20 +199,13 @@ DECLARE
     s         rfm.settings := settings;
     live      boolean := s.storage = 'view';
     levels    int[] := rfm.levels(s);
-    dims      text := coalesce((SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)), '');
     breakdown text := concat_ws(', ',
         CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
         CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
         (SELECT string_agg(format('(%L, %s)', d, rfm.dimension_text(s.accounts, d, s.time_zone)), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
 BEGIN
     name := 'customers';
-    query := format($q$
-        SELECT customer_id, channel, signed_up_at, first_order_at, second_order_at, last_order_at, orders, lines, revenue,
-               revenue / orders AS average_order_value, first_product_id, first_category, recency_days, r, f, m, rfm_score,
-               segment, segment_rank, sessions_after_purchase, return_sessions,
-               rfm.activity_level(return_sessions) AS activity_level%2$s
-        FROM %1$I.scored
-        WHERE orders > 0 $q$, model, dims);
+    query := rfm.customers_query(s, format('%I.scored', model));
     RETURN NEXT;
 
     name := 'overview';
@@ -429,7 +472,7 @@ BEGIN
         active AS (
             SELECT a.cohort_month, greatest(0, rfm.months_between(a.cohort_month, a.month)) AS months_since,
                    sum(a.active_customers)::bigint AS active_customers, sum(a.revenue) AS revenue
-            FROM c CROSS JOIN LATERAL jsonb_to_recordset(c.cohorts) a(cohort_month date, month date, active_customers bigint, revenue numeric)
+            FROM c CROSS JOIN LATERAL rfm.unpack(c.cohorts) a
             WHERE c.customer_id IS NULL
             GROUP BY 1, 2)
         SELECT s.cohort_month, n AS months_since, s.cohort_customers, coalesce(a.active_customers, 0) AS active_customers,
@@ -463,12 +506,48 @@ BEGIN ATOMIC
     ('refresh_log', 'refresh_id', 'Number of the refresh, ascending.'),
     ('refresh_log', 'started_at', 'When it started.'),
     ('refresh_log', 'finished_at', 'When it ended, well or not; NULL while it runs, or when the server died.'),
-    ('refresh_log', 'mode', 'full.'),
+    ('refresh_log', 'pid', 'Process that ran it.'),
+    ('refresh_log', 'mode', 'full (all profiles computed) or incremental (only those of customers who changed).'),
     ('refresh_log', 'reason', 'Why it ran in this mode.'),
     ('refresh_log', 'customers', 'Customers afterwards; NULL with storage view.'),
     ('refresh_log', 'changed', 'Profiles written or removed; NULL unless storage is table.'),
     ('refresh_log', 'as_of', 'Moment the snapshot stands for; NULL with storage view.'),
+    ('refresh_log', 'wait_seconds', 'Seconds until it had the lock of the model.'),
+    ('refresh_log', 'views_seconds', 'Seconds to bring the views in line with the settings.'),
+    ('refresh_log', 'profiles_seconds', 'Seconds to compute and write the profiles.'),
+    ('refresh_log', 'snapshot_seconds', 'Seconds to compute the cut points and what else is of the model as a whole.'),
+    ('refresh_log', 'history_seconds', 'Seconds to compare the segments with those before.'),
+    ('refresh_log', 'recency_cutoffs', 'Cut points of recency in force, as text. NULL with storage view.'),
+    ('refresh_log', 'frequency_cutoffs', 'Cut points of the number of orders in force, as text. NULL with storage view.'),
+    ('refresh_log', 'monetary_cutoffs', 'Cut points of revenue in force, as text. NULL with storage view.'),
+    ('refresh_log', 'settings', 'The settings in force, as JSON text.'),
+    ('refresh_log', 'rules', 'The segment rules in force, as JSON text.'),
     ('refresh_log', 'error', 'What went wrong; NULL when nothing did. The old snapshot then stays.'),
+    ('segment_history', NULL, 'Which segment each customer was in and when, as the refreshes saw it. One row per customer and uninterrupted stay. The values are those at the end of the stay, or now.'),
+    ('segment_history', 'customer_id', 'The customer, as in the order lines.'),
+    ('segment_history', 'segment', 'Name of the segment.'),
+    ('segment_history', 'segment_rank', 'Place of the segment among the rules then, from 1.'),
+    ('segment_history', 'r', 'Recency score.'),
+    ('segment_history', 'f', 'Frequency score.'),
+    ('segment_history', 'm', 'Monetary score.'),
+    ('segment_history', 'rfm_score', 'The three scores as digits, for example 543.'),
+    ('segment_history', 'recency_days', 'Days from the last purchase to the end of the stay.'),
+    ('segment_history', 'orders', 'Distinct orders with a purchase in the window.'),
+    ('segment_history', 'revenue', 'Revenue in the window. Money of the order lines.'),
+    ('segment_history', 'valid_from', 'as_of of the refresh that saw the customer in this segment first.'),
+    ('segment_history', 'valid_to', 'as_of of the refresh that no longer saw him in it. NULL: he is in it.'),
+    ('segment_changes', NULL, 'Internal. The stays in a segment that have ended.'),
+    ('last_build', NULL, 'Internal. One row: what the stored profiles were built from.'),
+    ('replaced_profiles', NULL, 'Internal. The profiles that the last refresh replaced, as they were before it; without values: customers who were not there.'),
+    ('replaced_snapshot', NULL, 'Internal. The snapshot before the last refresh.'),
+    ('tracked', NULL, 'Internal. The tables whose changes are recorded, one row each, by rfm.track_changes.'),
+    ('tracked', 'tracked_id', 'Number in the name of the function record_changes_N that their triggers call.'),
+    ('tracked', 'relation', 'The table, with its partitions.'),
+    ('tracked', 'customer_column', 'Column that holds the customer. NULL: any change means a full rebuild.'),
+    ('changes', NULL, 'Internal. What changed since the last refresh: a row or a few for each statement on a tracked table.'),
+    ('changes', 'relation', 'OID of the table or partition that the statement was aimed at.'),
+    ('changes', 'everything', 'Whether every customer may have changed.'),
+    ('changes', 'customer_ids', 'The customers that changed, some perhaps twice; NULL among them stands for lines without customer.'),
     ('order_lines', NULL, 'Internal. The order lines of thelook, with the columns that a model reads.'),
     ('accounts', NULL, 'Internal. The accounts of thelook, with the columns that a model reads.'),
     ('products', NULL, 'Internal. The products of thelook, with the columns that a model reads.'),

@@ -58,20 +58,74 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.drop_relation(regclass) IS 'Internal. Drops a relation of whatever kind; nothing for NULL.';
 
--- Makes one relation, or replaces a view in place. Stored layers are made empty.
+-- Makes one relation, or replaces a view in place. Stored layers are made empty; of a table that is there only the columns
+-- that changed are made again.
 CREATE FUNCTION rfm.make_relation(model text, storage text, name text, query text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass := rfm.model_relation(model, name);
 BEGIN
     IF name NOT IN ('profiles', 'snapshot') THEN
+        IF name = 'segment_history' AND rfm.model_relation(model, 'segment_changes') IS NULL THEN
+            EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
+                           rfm.history_columns('segment_since', 'as_of'));
+            EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
+        END IF;
         EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
-    ELSIF rfm.model_relation(model, name) IS NULL THEN
+    ELSIF relation IS NULL THEN
         EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
                        CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
         EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
                        CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
+        IF storage = 'table' AND name = 'profiles' THEN
+            EXECUTE format('CREATE INDEX profiles_next_change ON %I.profiles (next_change_at) WHERE next_change_at IS NOT NULL', model);
+            EXECUTE format('CREATE INDEX profiles_window_line ON %I.profiles (window_line_at) WHERE window_line_at IS NOT NULL', model);
+        END IF;
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.make_relation(text, text, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
+
+-- What a refresh of the tables needs beside them: the profiles and the snapshot as they were before it, and what it was
+-- built from.
+CREATE FUNCTION rfm.make_refresh_tables(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM rfm.drop_relation(rfm.model_relation(model, 'replaced_profiles'));
+    PERFORM rfm.drop_relation(rfm.model_relation(model, 'replaced_snapshot'));
+    EXECUTE format('CREATE TABLE %1$I.replaced_profiles (LIKE %1$I.profiles)', model);
+    EXECUTE format('CREATE TABLE %1$I.replaced_snapshot (LIKE %1$I.snapshot)', model);
+    IF rfm.model_relation(model, 'last_build') IS NULL THEN
+        EXECUTE format('CREATE TABLE %I.last_build (as_of timestamptz NOT NULL, window_start timestamptz, contract text)', model);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.make_refresh_tables(text) IS 'Internal. Makes the tables that a refresh of a model with storage table writes beside profiles and snapshot.';
+
+-- Makes a table fit for the rows of a relation: columns that went away or changed their type are made again, empty.
+CREATE FUNCTION rfm.align_columns(target regclass, source regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT format('ALTER TABLE %s DROP COLUMN %I', target, t.attname)
+        FROM pg_attribute t LEFT JOIN pg_attribute s ON s.attrelid = source AND s.attname = t.attname AND NOT s.attisdropped
+        WHERE t.attrelid = target AND t.attnum > 0 AND NOT t.attisdropped
+          AND (s.atttypid, s.atttypmod, s.attcollation) IS DISTINCT FROM (t.atttypid, t.atttypmod, t.attcollation)
+    LOOP
+        EXECUTE command;
+    END LOOP;
+    FOR command IN
+        SELECT format('ALTER TABLE %s ADD COLUMN %I %s%s', target, s.attname, format_type(s.atttypid, s.atttypmod),
+                      (SELECT format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+                       WHERE c.oid = s.attcollation))
+        FROM pg_attribute s LEFT JOIN pg_attribute t ON t.attrelid = target AND t.attname = s.attname AND NOT t.attisdropped
+        WHERE s.attrelid = source AND s.attnum > 0 AND NOT s.attisdropped AND t.attname IS NULL
+        ORDER BY s.attnum
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION rfm.align_columns(regclass, regclass) IS 'Internal. Gives a table the columns of another relation; those it has of the same type keep their values.';
 
 CREATE FUNCTION rfm.make_relations(model text, settings rfm.settings, grouped boolean, names text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -104,14 +158,17 @@ COMMENT ON FUNCTION rfm.view_grants(text) IS 'Internal. The commands that grant 
 -- Brings the views of a model in line with its settings, rules and contract relations. A view whose SQL is unchanged is
 -- not touched, so that its readers need not wait; others are replaced in place, so that grants and views of others on them
 -- survive; only where columns went away or changed their type they are dropped and made again with their grants.
-CREATE FUNCTION rfm.compile_model(model text) RETURNS boolean
+CREATE FUNCTION rfm.compile_model(model text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
     live    rfm.settings := s;
+    readers text[] := rfm.readers(model);
     kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    stays   boolean := false;
     grouped boolean;
     changed text[];
+    reason  text;
     grants  text[];
     command text;
     name    text;
@@ -125,32 +182,41 @@ BEGIN
         ' WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL', model)
         INTO changed USING model, s, grouped;
     IF changed IS NULL AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
-        RETURN false;
+        RETURN NULL;
     END IF;
+    IF changed && '{valid_lines,unique_accounts,unique_products,profiles_source}' THEN
+        reason := 'the settings, or columns of the relations, changed';
+    END IF;
+    -- a table stays, with the history in it
+    stays := coalesce(kind = 'r' AND s.storage = 'table', false);
 
     BEGIN
         -- what lies below the stored layers
         PERFORM rfm.make_relations(model, live, grouped, ARRAY(
             SELECT unnest(changed) INTERSECT SELECT unnest('{valid_lines,unique_accounts,unique_products,profiles_source}'::text[])));
-        -- where the layers cannot stay, the views on them are live for a moment
-        IF kind <> 'r' OR s.storage <> 'table' OR rfm.relation_columns(rfm.model_relation(model, 'profiles'))
-                                               <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source')) THEN
+        -- where the layers cannot stay as they are, the views on them are live for a moment
+        IF kind IS NOT NULL AND (NOT stays OR rfm.relation_columns(rfm.model_relation(model, 'profiles')) <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source'))) THEN
             PERFORM rfm.make_relations(model, live, grouped);
-            PERFORM rfm.drop_relation(rfm.model_relation(model, 'snapshot'));
-            PERFORM rfm.drop_relation(rfm.model_relation(model, 'profiles'));
+            PERFORM rfm.take_layers_away(model, stays);
             changed := NULL;
         END IF;
         PERFORM rfm.make_relations(model, s, grouped, changed);
     EXCEPTION WHEN invalid_table_definition THEN
         grants := rfm.view_grants(model);
-        FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 ORDER BY position DESC', model) LOOP
+        FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND NOT ($1 AND name IN (''profiles'', ''snapshot''))'
+                ' ORDER BY position DESC', model) USING stays LOOP
             PERFORM rfm.drop_relation(rfm.model_relation(model, name));
         END LOOP;
+        PERFORM rfm.make_relations(model, live, grouped, '{valid_lines,unique_accounts,unique_products,profiles_source}');
+        PERFORM rfm.take_layers_away(model, stays);
         PERFORM rfm.make_relations(model, s, grouped);
         FOREACH command IN ARRAY grants LOOP
             EXECUTE command;
         END LOOP;
     END;
+    IF s.storage = 'table' THEN
+        PERFORM rfm.make_refresh_tables(model);
+    END IF;
 
     -- views that the settings no longer call for
     FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
@@ -160,20 +226,85 @@ BEGIN
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
         ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
-    PERFORM rfm.make_functions(model, s);
+    PERFORM rfm.make_functions(model, s, grouped);
+    PERFORM rfm.grant_reading(model, readers);
     PERFORM rfm.comment_model(model);
-    RETURN true;
+    RETURN reason;
 END $$;
-COMMENT ON FUNCTION rfm.compile_model(text) IS 'Internal. Brings the views of a model in line with its settings; false when they were.';
+COMMENT ON FUNCTION rfm.compile_model(text) IS
+    'Internal. Brings the views of a model in line with its settings; says so when the profiles must all be computed again.';
+
+-- On profiles and snapshot no view depends at the moment.
+CREATE FUNCTION rfm.take_layers_away(model text, stays boolean) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    profiles regclass := rfm.model_relation(model, 'profiles');
+    source   regclass := rfm.model_relation(model, 'profiles_source');
+BEGIN
+    IF stays AND (SELECT p.atttypid = s.atttypid FROM pg_attribute p, pg_attribute s
+                  WHERE p.attrelid = profiles AND p.attname = 'customer_id' AND s.attrelid = source AND s.attname = 'customer_id') THEN
+        PERFORM rfm.align_columns(profiles, source);
+        RETURN;
+    END IF;
+    PERFORM rfm.drop_relation(rfm.model_relation(model, 'snapshot'));
+    PERFORM rfm.drop_relation(profiles);
+    IF rfm.model_relation(model, 'last_build') IS NOT NULL THEN
+        EXECUTE format('DELETE FROM %I.last_build', model);
+    END IF;
+    IF stays THEN
+        -- the history is of customers with other ids
+        PERFORM rfm.drop_relation(rfm.model_relation(model, 'segment_history'));
+        PERFORM rfm.drop_relation(rfm.model_relation(model, 'segment_changes'));
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.take_layers_away(text, boolean) IS
+    'Internal. Drops profiles and snapshot of a model or, where they stay and customers keep their type of id, gives them the columns that they will have.';
 
 -- data
 
--- Computes the profiles and writes only the differences. Goes in passes where build_memory asks for it.
+-- Writes the profiles that a query gives, where they differ from those stored that a condition chooses, and keeps what was
+-- there before in replaced_profiles; a customer who was not there is kept as a row of NULLs. as_of is SQL.
+CREATE FUNCTION rfm.write_profiles_query(model text, query text, condition text, as_of text, hash_from bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    profiles regclass := rfm.model_relation(model, 'profiles');
+    columns  text[] := ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = profiles AND attnum > 0 AND NOT attisdropped
+                             AND attname <> 'segment_since' ORDER BY attnum);
+BEGIN
+    RETURN format(
+        'WITH diff AS MATERIALIZED ('
+        ' SELECT o.old, o.old_id, n.* FROM (SELECT true AS is_new, q.* FROM (%1$s) q) n'
+        ' FULL JOIN (SELECT p.ctid AS old, p.customer_id AS old_id, p.* FROM %2$s p WHERE %3$s) o ON o.customer_id = n.customer_id'
+        ' WHERE n.is_new IS NULL OR o.old IS NULL OR (%4$s) IS DISTINCT FROM (%5$s)),'
+        ' next AS (SELECT %9$s AS hash_from),'
+        ' kept AS (INSERT INTO %10$I.replaced_profiles SELECT p.* FROM %2$s p JOIN diff d ON p.ctid = d.old, next'
+        ' WHERE d.old_id IS NOT NULL AND (d.is_new OR next.hash_from IS NULL OR rfm.id_hash(d.old_id) < next.hash_from)),'
+        ' gone AS (DELETE FROM %2$s p USING diff d, next WHERE p.ctid = d.old AND d.is_new IS NULL'
+        ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING p.customer_id),'
+        ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING p.customer_id),'
+        ' added AS (INSERT INTO %2$s (%6$s, segment_since) SELECT %7$s, CASE WHEN d.orders > 0 THEN %11$s END FROM diff d WHERE d.is_new AND d.old IS NULL'
+        ' AND (d.customer_id IS NOT NULL OR %8$s = 0) RETURNING customer_id),'
+        ' noted AS (INSERT INTO %10$I.replaced_profiles (customer_id) SELECT customer_id FROM added'
+        ' WHERE customer_id IS NOT NULL AND EXISTS (SELECT FROM %10$I.last_build))'
+        ' SELECT (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(customer_id) FROM added) AS n,'
+        ' next.hash_from FROM next',
+        query, profiles, condition, rfm.compared_list(columns, 'n'), rfm.compared_list(columns, 'o'),
+        (SELECT string_agg(format('%I', c), ', ') FROM unnest(columns) c), (SELECT string_agg(format('d.%I', c), ', ') FROM unnest(columns) c),
+        hash_from, '(SELECT max(next_hash) FROM diff)', model, as_of);
+END $$;
+COMMENT ON FUNCTION rfm.write_profiles_query(text, text, text, text, bigint) IS
+    'Internal. SQL that writes profiles where they differ; its result: how many were written or removed, and where the next pass starts.';
+
+CREATE FUNCTION rfm.compared_list(columns text[], relation text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT pg_catalog.string_agg(pg_catalog.format(CASE WHEN c OPERATOR(pg_catalog.=) 'ledger' THEN 'rfm.ledger_bytes(%I.%I)' ELSE '%I.%I' END, relation, c), ', ')
+            FROM pg_catalog.unnest(columns) c);
+COMMENT ON FUNCTION rfm.compared_list(text[], text) IS 'Internal. Columns of a relation in a form that has an operator of equality.';
+
+-- Computes all profiles. Goes in passes where build_memory asks for it.
 CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    profiles  regclass := rfm.model_relation(model, 'profiles');
-    columns   text := rfm.column_list(profiles, '%I');
     hash_from bigint := 0;
     next_hash bigint;
     written   bigint;
@@ -181,36 +312,36 @@ DECLARE
 BEGIN
     LOOP
         -- the row without customer_id belongs to the first pass; it tells where the next one starts
-        EXECUTE format(
-            'WITH diff AS MATERIALIZED ('
-            ' SELECT o.old, o.old_id, n.* FROM (SELECT true AS is_new, q.* FROM (%1$s) q) n'
-            ' FULL JOIN (SELECT p.ctid AS old, p.customer_id AS old_id, p.* FROM %2$s p WHERE %3$s) o ON o.customer_id = n.customer_id'
-            ' WHERE n.is_new IS NULL OR o.old IS NULL OR (%4$s) IS DISTINCT FROM (%5$s)),'
-            ' next AS (SELECT max(next_hash) AS hash_from FROM diff),'
-            ' gone AS (DELETE FROM %2$s p USING diff d, next WHERE p.ctid = d.old AND d.is_new IS NULL'
-            ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING p.customer_id),'
-            ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING p.customer_id),'
-            ' added AS (INSERT INTO %2$s (%6$s) SELECT %7$s FROM diff d WHERE d.is_new AND d.old IS NULL'
-            ' AND (d.customer_id IS NOT NULL OR %8$s = 0) RETURNING customer_id)'
-            ' SELECT next.hash_from, (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed)'
-            ' + (SELECT count(customer_id) FROM added) AS n FROM next',
-            format('WITH p AS (%s) %s', rfm.profile_rows_query(model, settings, false, hash_from), rfm.profiles_query(model, settings)), profiles,
+        EXECUTE rfm.write_profiles_query(model,
+            (SELECT format('WITH p AS (%s) %s', q.profile_rows, q.profiles) FROM rfm.all_profiles_query(model, settings, false, hash_from) q),
             CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
-            rfm.column_list(profiles, 'n.%I'), rfm.column_list(profiles, 'o.%I'), columns, rfm.column_list(profiles, 'd.%I'), hash_from)
-            INTO next_hash, written;
+            rfm.as_of_sql(settings), hash_from)
+            INTO written, next_hash;
         changed := changed + written;
         EXIT WHEN next_hash IS NULL;
         hash_from := next_hash;
+        PERFORM rfm.report_stage(model, 'profiles', (5 + 70 * hash_from / 4294967296.0)::int);
     END LOOP;
-    IF hash_from > 0 THEN
-        -- the cohorts are of all passes, the first one knew its own only
-        EXECUTE format('UPDATE %1$s h SET cohorts = n.cohorts FROM (WITH p AS (SELECT * FROM %1$s) SELECT %2$s AS cohorts) n'
-            ' WHERE h.customer_id IS NULL', profiles, rfm.cohorts_sql(model, settings));
-    END IF;
     RETURN changed;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
-    'Internal. Brings the stored profiles of a model with storage table up to date; the number of rows written or removed.';
+    'Internal. Brings all stored profiles of a model with storage table up to date; the number of rows written or removed.';
+
+-- Computes the profiles of some customers, read through the indexes of the relations.
+CREATE FUNCTION rfm.refresh_some_profiles(model text, settings rfm.settings, customer_ids text[], with_nobody boolean) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed bigint;
+BEGIN
+    EXECUTE rfm.write_profiles_query(model,
+        format('SELECT c.*, NULL::bigint AS next_hash FROM (%s) c WHERE c.customer_id IS NOT NULL OR $2', rfm.some_profiles_query(settings)),
+        format('p.customer_id = ANY ($1::%s[]) OR (p.customer_id IS NULL AND $2)', rfm.id_type(settings.order_lines, 'customer_id')),
+        rfm.as_of_sql(settings), 0)
+        INTO changed USING customer_ids, with_nobody;
+    RETURN changed;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_some_profiles(text, rfm.settings, text[], boolean) IS
+    'Internal. Brings the stored profiles of some customers and, if with_nobody, of lines without customer up to date; the number of rows written or removed.';
 
 -- Without statistics the planner takes small tables for large ones and compiles what takes a millisecond.
 CREATE FUNCTION rfm.analyze_stored(model text) RETURNS void
@@ -227,62 +358,213 @@ END $$;
 COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the tables of a model that have no statistics yet.';
 
 CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
 DECLARE
-    query text;
+    query  text;
+    result text;
 BEGIN
     EXECUTE format('SELECT query FROM %I.compiled_views WHERE name = ''snapshot''', model) INTO query;
-    EXECUTE format('DELETE FROM %I.snapshot', model);
-    EXECUTE format('INSERT INTO %I.snapshot %s', model, query);
+    EXECUTE format('WITH old AS (DELETE FROM %1$I.snapshot RETURNING *) INSERT INTO %1$I.replaced_snapshot SELECT * FROM old', model);
+    -- INSERT would read the profiles without parallel workers; the text is exact in every session
+    EXECUTE format('SELECT q::text FROM (%s) q', query) INTO result;
+    EXECUTE format('INSERT INTO %1$I.snapshot SELECT ($1::%1$I.snapshot).*', model) USING result;
     PERFORM rfm.analyze_stored(model);
 END $$;
-COMMENT ON FUNCTION rfm.refresh_snapshot(text) IS 'Internal. Writes the snapshot row of a model with storage table.';
+COMMENT ON FUNCTION rfm.refresh_snapshot(text) IS 'Internal. Writes the snapshot row of a model with storage table; the one before is kept in replaced_snapshot.';
 
-CREATE FUNCTION rfm.column_list(relation regclass, pattern text) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (SELECT pg_catalog.string_agg(pg_catalog.format(pattern, a.attname), ', ' ORDER BY a.attnum)
-            FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid OPERATOR(pg_catalog.=) relation AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);
-COMMENT ON FUNCTION rfm.column_list(regclass, text) IS 'Internal. The columns of a relation, each put into a format pattern such as n.%I.';
+-- history
+
+CREATE FUNCTION rfm.history_columns(valid_from text, valid_to text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.format('customer_id, segment, segment_rank, r, f, m, rfm_score, recency_days, orders, revenue, %s AS valid_from, %s AS valid_to',
+                             valid_from, valid_to);
+COMMENT ON FUNCTION rfm.history_columns(text, text) IS 'Internal. SQL of the columns of segment_history.';
+
+-- Compares segments before and after: of the customers whose profiles were replaced, and of the others whose level moved
+-- with the day or the cut points, or of all where the rules did. A segment that ended is written down with its last values; the one that began is dated in profiles.
+CREATE FUNCTION rfm.refresh_history(model text, settings rfm.settings, old_as_of timestamptz) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    as_of  timestamptz;
+    moved  text;
+    erased text[];
+    old    text := rfm.scored_query(settings, format('%I.replaced_profiles', model), format('%I.replaced_snapshot', model));
+BEGIN
+    EXECUTE format('SELECT n.as_of, concat_ws('' OR '', CASE WHEN o.rules::text <> n.rules::text THEN ''true'' END,'
+        ' CASE WHEN (o.as_of_date, o.recency_cutoffs) IS DISTINCT FROM (n.as_of_date, n.recency_cutoffs) THEN'
+        ' ''rfm.recency_score(o.as_of_date - p.last_order_date, o.recency_cutoffs) <> rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs)'' END,'
+        ' CASE WHEN o.frequency_cutoffs IS DISTINCT FROM n.frequency_cutoffs THEN'
+        ' ''rfm.frequency_score(p.orders, o.frequency_cutoffs) <> rfm.frequency_score(p.orders, s.frequency_cutoffs)'' END,'
+        ' CASE WHEN o.monetary_cutoffs IS DISTINCT FROM n.monetary_cutoffs THEN'
+        ' ''rfm.monetary_score(p.revenue, o.monetary_cutoffs) <> rfm.monetary_score(p.revenue, s.monetary_cutoffs)'' END)'
+        ' FROM %1$I.snapshot n, %1$I.replaced_snapshot o', model) INTO as_of, moved;
+    IF as_of < old_as_of THEN
+        -- the clock was set back, and with it the history
+        EXECUTE format('DELETE FROM %I.segment_changes WHERE valid_from >= $1', model) USING as_of;
+        EXECUTE format('UPDATE %I.segment_changes SET valid_to = $1 WHERE valid_to > $1', model) USING as_of;
+        EXECUTE format('UPDATE %I.profiles SET segment_since = $1 WHERE segment_since > $1', model) USING as_of;
+        EXECUTE format('UPDATE %I.replaced_profiles SET segment_since = $1 WHERE segment_since > $1', model) USING as_of;
+    END IF;
+
+    EXECUTE format('WITH ended AS ('
+        ' SELECT o.*, n.segment AS new_segment, n.id IS NOT NULL AS stays'
+        ' FROM (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS old_segment, %2$s FROM (%3$s) q) o'
+        ' LEFT JOIN (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS segment FROM %1$I.scored) n USING (id)'
+        ' WHERE o.old_segment IS DISTINCT FROM n.segment%4$s),'
+        ' written AS (INSERT INTO %1$I.segment_changes SELECT customer_id, segment, segment_rank, r, f, m, rfm_score, recency_days, orders, revenue,'
+        ' valid_from, valid_to FROM ended WHERE old_segment IS NOT NULL AND valid_from < valid_to)'
+        ' UPDATE %1$I.profiles p SET segment_since = CASE WHEN e.new_segment IS NOT NULL THEN $1 END FROM ended e'
+        ' WHERE e.stays AND p.customer_id = e.id AND p.segment_since IS DISTINCT FROM (CASE WHEN e.new_segment IS NOT NULL THEN $1 END)',
+        model, rfm.history_columns('segment_since', '$1'), old,
+        CASE WHEN moved <> '' THEN format(' UNION ALL SELECT customer_id, segment, %2$s, new_segment, true FROM (%3$s) b'
+            ' WHERE orders > 0 AND segment <> new_segment'
+            ' AND NOT EXISTS (SELECT FROM %1$I.replaced_profiles r WHERE r.customer_id = b.customer_id)',
+            model, rfm.history_columns('segment_since', '$1'),
+            rfm.scored_query(settings, format('(SELECT p.*, %s AS new_segment FROM %I.profiles p CROSS JOIN %2$I.snapshot s CROSS JOIN %2$I.replaced_snapshot o'
+                ' WHERE p.orders > 0 AND (%3$s))', rfm.segment_sql(), model, moved), format('%I.replaced_snapshot', model), ', p.new_segment')) END)
+        USING as_of;
+
+    EXECUTE format('SELECT array_agg(r.customer_id::text) FROM %1$I.replaced_profiles r WHERE NOT EXISTS'
+        ' (SELECT FROM %1$I.profiles p WHERE p.customer_id = r.customer_id)', model) INTO erased;
+    IF erased IS NOT NULL THEN
+        -- who has no line left at all has no history left
+        EXECUTE format('DELETE FROM %1$I.segment_changes c WHERE c.customer_id = ANY ($1::%2$s[])'
+            ' AND c.customer_id NOT IN (SELECT %3$s FROM %4$s x WHERE %5$s)', model, rfm.id_type(settings.order_lines, 'customer_id'),
+            rfm.id_column(settings.order_lines, 'customer_id'), settings.order_lines,
+            rfm.ids_sql(settings.order_lines, 'customer_id', format('$1::%s[]', rfm.id_type(settings.order_lines, 'customer_id'))))
+            USING erased;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_history(text, rfm.settings, timestamptz) IS 'Internal. Writes down the segments that ended with this refresh.';
+
+-- the refresh of tables
+
+-- What changed since the last build, and why all must be built again if so. Takes the recorded changes.
+CREATE FUNCTION rfm.take_changes(model text, settings rfm.settings, full_reason text,
+        OUT reason text, OUT customer_ids text[], OUT with_nobody boolean, OUT accounts_changed boolean, OUT contract text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    state         record;
+    last_contract text;
+    set_back      boolean;
+    as_of         timestamptz;
+    window_start  timestamptz;
+    everything    text;
+    due           text[];
+    due_nobody    boolean;
+    customers     bigint;
+BEGIN
+    EXECUTE format('SELECT %s, %s', rfm.as_of_sql(settings), rfm.window_start_sql(settings, rfm.as_of_sql(settings))) INTO as_of, window_start;
+    EXECUTE format('SELECT contract, coalesce($1 < as_of OR $2 < window_start, false) FROM %I.last_build', model)
+        INTO last_contract, set_back USING as_of, window_start;
+    reason := coalesce(full_reason, CASE WHEN set_back IS NULL THEN 'nothing was stored yet' END);
+    IF rfm.model_relation(model, 'changes') IS NULL THEN
+        reason := coalesce(reason, 'changes are not tracked: see rfm.track_changes');
+        RETURN;
+    END IF;
+
+    SELECT * FROM rfm.contract_state(model, settings) INTO state;
+    contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
+    reason := coalesce(reason, state.reason);
+
+    EXECUTE format('WITH taken AS (DELETE FROM %I.changes RETURNING *), ids AS ('
+        ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
+        ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
+        ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'
+        ' (SELECT coalesce(bool_or(t.relation = ANY ($1)), false) FROM taken t)', model)
+        INTO everything, customer_ids, with_nobody, accounts_changed USING state.account_relations, reason IS NULL;
+    reason := coalesce(reason, everything || ' changed as a whole',
+        CASE WHEN last_contract IS DISTINCT FROM contract THEN 'tracking is new, or a relation, view or trigger below the model was changed' END,
+        CASE WHEN set_back THEN 'the clock went backward' END);
+    IF reason IS NOT NULL THEN
+        RETURN;
+    END IF;
+
+    EXECUTE format('SELECT array_agg(customer_id::text) FILTER (WHERE customer_id IS NOT NULL), coalesce(bool_or(customer_id IS NULL), false)'
+        ' FROM %I.profiles WHERE next_change_at < $1 OR window_line_at < $2', model) INTO due, due_nobody USING as_of, window_start;
+    IF due IS NOT NULL THEN
+        customer_ids := ARRAY(SELECT unnest(customer_ids) UNION SELECT unnest(due));
+    END IF;
+    with_nobody := with_nobody OR due_nobody;
+    EXECUTE format('SELECT customers FROM %I.snapshot', model) INTO customers;
+    IF cardinality(customer_ids) > greatest(1000, customers / 5) THEN
+        reason := format('%s customers changed, of %s', cardinality(customer_ids), customers);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.take_changes(text, rfm.settings, text) IS
+    'Internal. The customers whose profiles must be computed again; or, as reason, why all of them. Takes the recorded changes away.';
+
+CREATE FUNCTION rfm.refresh_tables(model text, refresh_id bigint, full_rebuild boolean) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    todo     record;
+    old      timestamptz;
+    changed  bigint := 0;
+    compiled text;
+BEGIN
+    PERFORM rfm.report_stage(model, 'profiles', 5);
+    EXECUTE format('SELECT reason FROM %I.refresh_log l WHERE l.refresh_id = $1', model) INTO compiled USING refresh_id;
+    EXECUTE format('DELETE FROM %I.replaced_profiles', model);
+    EXECUTE format('DELETE FROM %I.replaced_snapshot', model);
+    EXECUTE format('SELECT as_of FROM %I.last_build', model) INTO old;
+    todo := rfm.take_changes(model, s, CASE WHEN full_rebuild THEN 'asked for' ELSE compiled END);
+    IF todo.reason IS NOT NULL THEN
+        changed := rfm.refresh_profiles(model, s);
+    ELSE
+        IF todo.with_nobody OR todo.customer_ids <> '{}' THEN
+            changed := rfm.refresh_some_profiles(model, s, todo.customer_ids, todo.with_nobody);
+        END IF;
+        EXECUTE format('UPDATE %I.profiles SET as_of = %s, registered = %s WHERE customer_id IS NULL', model, rfm.as_of_sql(s),
+            CASE WHEN todo.accounts_changed OR todo.with_nobody THEN rfm.registered_sql(s) ELSE 'registered' END);
+    END IF;
+    EXECUTE format('DELETE FROM %I.last_build', model);
+    EXECUTE format('INSERT INTO %1$I.last_build VALUES (%2$s, %3$s, $1)', model, rfm.as_of_sql(s),
+        rfm.window_start_sql(s, rfm.as_of_sql(s))) USING todo.contract;
+    PERFORM rfm.log_stage(model, refresh_id, 'profiles');
+
+    PERFORM rfm.report_stage(model, 'snapshot', 75);
+    PERFORM rfm.refresh_snapshot(model);
+    PERFORM rfm.log_stage(model, refresh_id, 'snapshot');
+
+    IF old IS NOT NULL THEN
+        PERFORM rfm.report_stage(model, 'history', 90);
+        PERFORM rfm.refresh_history(model, s, old);
+        PERFORM rfm.log_stage(model, refresh_id, 'history');
+    END IF;
+    EXECUTE format('UPDATE %I.refresh_log l SET mode = $2, reason = $3, changed = $4 WHERE l.refresh_id = $1', model)
+        USING refresh_id, CASE WHEN todo.reason IS NULL THEN 'incremental' ELSE 'full' END,
+              coalesce(todo.reason, 'customers that changed or came due: ' || cardinality(todo.customer_ids)), changed;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_tables(text, bigint, boolean) IS
+    'Internal. Brings the stored layers of a model with storage table up to date.';
 
 -- The first build of a model, by its maker.
 CREATE FUNCTION rfm.build_model(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
-    refresh bigint := rfm.log_start(model, 'the model was created');
+    s          rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    refresh_id bigint := rfm.log_start(model, 'the model was created');
 BEGIN
-    IF s.storage = 'materialized' THEN
+    IF s.storage = 'table' THEN
+        PERFORM rfm.refresh_tables(model, refresh_id, false);
+    ELSIF s.storage = 'materialized' THEN
         EXECUTE format('REFRESH MATERIALIZED VIEW %I.profiles', model);
+        PERFORM rfm.log_stage(model, refresh_id, 'profiles');
         EXECUTE format('REFRESH MATERIALIZED VIEW %I.snapshot', model);
-        PERFORM rfm.analyze_stored(model);
-        PERFORM rfm.log_end(model, refresh, NULL, NULL);
-    ELSIF s.storage = 'table' THEN
-        PERFORM rfm.log_end(model, refresh, rfm.refresh_tables(model), NULL);
-    ELSE
-        PERFORM rfm.analyze_stored(model);
-        PERFORM rfm.log_end(model, refresh, NULL, NULL);
+        PERFORM rfm.log_stage(model, refresh_id, 'snapshot');
     END IF;
+    PERFORM rfm.analyze_stored(model);
+    PERFORM rfm.log_end(model, refresh_id, NULL);
 END $$;
 COMMENT ON FUNCTION rfm.build_model(text) IS 'Internal. Fills the stored layers of a new model.';
-
-CREATE FUNCTION rfm.refresh_tables(model text) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    changed bigint := rfm.refresh_profiles(model, rfm.resolve_settings(rfm.model_settings(model)));
-BEGIN
-    PERFORM rfm.refresh_snapshot(model);
-    RETURN changed;
-END $$;
-COMMENT ON FUNCTION rfm.refresh_tables(text) IS 'Internal. Brings the stored layers of a model with storage table up to date; the number of profiles written or removed.';
 
 CREATE FUNCTION rfm.report_age(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     days int;
 BEGIN
-    EXECUTE format('SELECT s.as_of_date - max(p.last_order_date) FROM %1$I.snapshot s, %1$I.profiles p GROUP BY s.as_of_date', model)
-        INTO days;
+    EXECUTE format('SELECT as_of_date - last_order_date FROM %I.snapshot', model) INTO days;
     IF days > 90 THEN
         RAISE NOTICE 'the newest purchase is % days older than as_of: by then everyone hibernates', days
             USING HINT = 'Is the load of the order lines still running? For a static export set as_of with rfm.configure_model.';
@@ -292,35 +574,91 @@ COMMENT ON FUNCTION rfm.report_age(text) IS 'Internal. Tells by NOTICE when the 
 
 -- log
 
+-- Other sessions see the stage in pg_stat_activity. Who waits is told when it takes more than a moment.
+CREATE FUNCTION rfm.report_stage(model text, stage text, percent int) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM set_config('application_name', left(format('rfm_segments %s %s %% of %s', stage, percent, model), 63), true);
+    IF clock_timestamp() > now() + interval '2 seconds' THEN
+        RAISE NOTICE '% %% of model "%": %', percent, model, stage;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.report_stage(text, text, int) IS 'Internal. Shows how far a refresh has come.';
+
+-- A refresh whose session is gone has ended, too.
 CREATE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     id bigint;
 BEGIN
-    EXECUTE format('INSERT INTO %I.refresh_log (started_at, mode, reason) VALUES (clock_timestamp(), ''full'', $1) RETURNING refresh_id',
-                   model) INTO id USING reason;
+    EXECUTE format('UPDATE %I.refresh_log SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
+        ' AND pid NOT IN (SELECT a.pid FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid())', model);
+    EXECUTE format('INSERT INTO %I.refresh_log (started_at, pid, mode, reason) VALUES (clock_timestamp(), pg_backend_pid(), ''full'', $1)'
+        ' RETURNING refresh_id', model) INTO id USING reason;
     RETURN id;
 END $$;
 COMMENT ON FUNCTION rfm.log_start(text, text) IS 'Internal. Opens a row in refresh_log; its number.';
 
-CREATE FUNCTION rfm.log_end(model text, refresh bigint, changed bigint, error text) RETURNS void
+CREATE FUNCTION rfm.log_stage(model text, refresh_id bigint, stage text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    customers bigint;
-    as_of     timestamptz;
 BEGIN
-    IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
-        EXECUTE format('SELECT (SELECT count(*) FROM %1$I.profiles WHERE orders > 0), (SELECT as_of FROM %1$I.snapshot)', model)
-            INTO customers, as_of;
-    END IF;
-    EXECUTE format('UPDATE %I.refresh_log SET finished_at = clock_timestamp(), customers = $2, changed = $3, as_of = $4, error = $5'
-        ' WHERE refresh_id = $1', model) USING refresh, customers, changed, as_of, error;
+    EXECUTE format('UPDATE %I.refresh_log l SET %I = extract(epoch FROM clock_timestamp() - started_at)::float8 - coalesce(wait_seconds, 0)'
+        ' - coalesce(views_seconds, 0) - coalesce(profiles_seconds, 0) - coalesce(snapshot_seconds, 0) - coalesce(history_seconds, 0)'
+        ' WHERE l.refresh_id = $1', model, stage || '_seconds') USING refresh_id;
 END $$;
-COMMENT ON FUNCTION rfm.log_end(text, bigint, bigint, text) IS 'Internal. Closes a row in refresh_log.';
+COMMENT ON FUNCTION rfm.log_stage(text, bigint, text) IS 'Internal. Writes down in refresh_log how long a stage took that just ended.';
+
+CREATE FUNCTION rfm.log_end(model text, refresh_id bigint, error text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('UPDATE %I.refresh_log l SET finished_at = clock_timestamp(), error = $2,'
+        ' settings = (SELECT jsonb_strip_nulls(to_jsonb(rfm.resolve_settings(s)))::text FROM %1$I.settings s),'
+        ' rules = (SELECT jsonb_agg(to_jsonb(r) ORDER BY rule_order)::text FROM %1$I.segment_rules r)'
+        ' WHERE l.refresh_id = $1', model) USING refresh_id, error;
+    IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
+        EXECUTE format('UPDATE %1$I.refresh_log l SET customers = s.customers, as_of = s.as_of, recency_cutoffs = s.recency_cutoffs::text,'
+            ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
+            ' FROM %1$I.snapshot s WHERE l.refresh_id = $1', model) USING refresh_id;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.log_end(text, bigint, text) IS 'Internal. Closes a row in refresh_log.';
 
 -- refresh
+
+CREATE FUNCTION rfm.refresh_views(model text, refresh_id bigint) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    reason  text;
+    storage text;
+BEGIN
+    PERFORM rfm.log_stage(model, refresh_id, 'wait');
+    PERFORM rfm.report_stage(model, 'views', 0);
+    reason := rfm.compile_model(model);
+    storage := (rfm.resolve_settings(rfm.model_settings(model))).storage;
+    IF storage <> 'table' THEN
+        reason := coalesce(reason, 'storage is ' || storage);
+        IF rfm.model_relation(model, 'changes') IS NOT NULL THEN
+            EXECUTE format('DELETE FROM %I.changes', model);
+        END IF;
+    END IF;
+    EXECUTE format('UPDATE %I.refresh_log l SET reason = $2 WHERE l.refresh_id = $1', model) USING refresh_id, reason;
+    PERFORM rfm.log_stage(model, refresh_id, 'views');
+    RETURN storage;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_views(text, bigint) IS 'Internal. The first stage of a refresh; the storage of the model.';
+
+CREATE FUNCTION rfm.read_relations(model text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    numbers text;
+BEGIN
+    EXECUTE format('SELECT string_agg(DISTINCT f::text, '' '') FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
+        ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
+    RETURN numbers;
+END $$;
+COMMENT ON FUNCTION rfm.read_relations(text) IS 'Internal. The numbers of the tables and views that a refresh of a model reads.';
 
 CREATE PROCEDURE rfm.refresh(model text, full_rebuild boolean DEFAULT false, wait boolean DEFAULT true)
     LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_refresh';
 COMMENT ON PROCEDURE rfm.refresh(text, boolean, boolean) IS
-    'Brings a model up to date: its views in line with settings, rules and contract relations, its stored layers with the data. Readers see the old snapshot or the new one and are not blocked. Runs with the rights of the owner of the model. Called outside a transaction it logs and commits by itself. A second call waits, or with wait => false returns at once.';
+    'Brings a model up to date: its views in line with settings, rules and contract relations, its stored layers with the data. After rfm.track_changes only the customers that changed are computed again; full_rebuild computes all. Readers see the old snapshot or the new one and are not blocked. Runs with the rights of the owner of the model. Called outside a transaction it logs and commits by itself. A second call waits, or with wait => false returns at once. How it went stands in refresh_log of the model.';

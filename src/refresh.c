@@ -4,16 +4,16 @@
  *	  is refreshed, and how, stands in SQL; here stands when it commits and as
  *	  whom it runs.
  *
- * Everything that evaluates a model's relations runs with the rights of the
- * model's owner inside a security-restricted operation, so that a view or
- * function of the owner cannot act with the rights of whoever refreshes.
- *
  * Outside a transaction block there are two transactions.  The first logs that
  * the refresh runs and commits.  The second takes the model's lock before its
  * snapshot, so that it sees all that the refresh before it wrote, and does the
  * work in a subtransaction; when that fails, cancelled or not, the failure is
  * logged and committed before it is raised.  Inside a transaction block, where
  * nothing can commit, all of it is part of the caller's transaction.
+ *
+ * TRUNCATE spares no older snapshot its rows.  So the tables below the model
+ * are locked, as any reader locks them, before the snapshot is taken: a load
+ * that began with TRUNCATE is waited for, one that comes later waits.
  */
 #include "rfm.h"
 
@@ -32,137 +32,36 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
-/* The model at hand. */
-typedef struct Model
-{
-	const char *name;
-	Oid			settings;		/* its table, which also is its lock */
-	Oid			owner;
-} Model;
-
-/* Finds a model and checks that the caller has the rights of its owner. */
-static Model
-find_model(const char *name)
-{
-	Model		model = {.name = name};
-	Oid			schema;
-	HeapTuple	tuple;
-	Form_pg_class class;
-	bool		is_model;
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("model must not be NULL"),
-				 errhint("SELECT model FROM rfm.models lists the models.")));
-	schema = get_namespace_oid(name, true);
-	model.settings = OidIsValid(schema) ? get_relname_relid("settings", schema) : InvalidOid;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(model.settings));
-	is_model = false;
-	if (HeapTupleIsValid(tuple))
-	{
-		class = (Form_pg_class) GETSTRUCT(tuple);
-		model.owner = class->relowner;
-		is_model = OidIsValid(class->reloftype) &&
-			class->reloftype == GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("settings"),
-												ObjectIdGetDatum(get_namespace_oid("rfm", false)));
-		ReleaseSysCache(tuple);
-	}
-	if (!is_model)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("model \"%s\" does not exist", name),
-				 errhint("SELECT model FROM rfm.models lists the models; rfm.create_model makes one.")));
-	if (!has_privs_of_role(GetUserId(), model.owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of model \"%s\"", name),
-				 errhint("Ask %s, who owns it.", quote_identifier(GetUserNameFromId(model.owner, false)))));
-	return model;
-}
-
-/*
- * Runs a command, as the caller or, in a security-restricted operation, as the
- * owner.  Returns the first column of the first row as text, or NULL; it lives
- * in the SPI procedure's context.
- */
+/* Runs a command as the owner; its $1 is the model's name and $2 the number of the refresh. */
 static char *
-run(const Model *model, bool as_owner, const char *command, int nargs, Oid *types, Datum *values, const char *nulls)
+run_step(const Model *model, int64 refresh, const char *command)
 {
-	Oid			user;
-	int			context;
-	int			nest_level = NewGUCNestLevel();
-	char	   *result = NULL;
+	Oid			types[] = {TEXTOID, INT8OID};
+	Datum		values[] = {CStringGetTextDatum(model->name), Int64GetDatum(refresh)};
 
-	GetUserIdAndSecContext(&user, &context);
-	if (as_owner)
-		SetUserIdAndSecContext(model->owner, context | SECURITY_RESTRICTED_OPERATION);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-
-	if (SPI_execute_with_args(command, nargs, types, values, nulls, false, 0) < 0)
-		elog(ERROR, "refresh could not execute \"%s\"", command);
-	if (SPI_tuptable != NULL && SPI_processed > 0)
-		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-
-	AtEOXact_GUC(false, nest_level);
-	SetUserIdAndSecContext(user, context);
-	return result;
-}
-
-/* Runs a function of the model's name as the owner. */
-static char *
-run_function(const Model *model, const char *command)
-{
-	Oid			types[] = {TEXTOID};
-	Datum		values[] = {CStringGetTextDatum(model->name)};
-
-	return run(model, true, command, 1, types, values, NULL);
-}
-
-PG_FUNCTION_INFO_V1(rfm_as_owner);
-
-/* as_owner(model, command, settings, names) */
-Datum
-rfm_as_owner(PG_FUNCTION_ARGS)
-{
-	Model		model;
-	Oid			types[] = {TEXTOID, get_fn_expr_argtype(fcinfo->flinfo, 2), TEXTARRAYOID};
-	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
-	char		nulls[] = {' ', PG_ARGISNULL(2) ? 'n' : ' ', PG_ARGISNULL(3) ? 'n' : ' ', '\0'};
-
-	if (PG_ARGISNULL(1))
-		PG_RETURN_VOID();
-	SPI_connect();
-	model = find_model(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	run(&model, true, text_to_cstring(PG_GETARG_TEXT_PP(1)), lengthof(types), types, values, nulls);
-	SPI_finish();
-	PG_RETURN_VOID();
+	return model_run(model, true, command, lengthof(types), types, values, NULL);
 }
 
 /* Logs the start; the number of the refresh. */
 static int64
 log_start(const Model *model)
 {
-	return strtoi64(run_function(model, "SELECT rfm.log_start($1, 'CALL refresh')"), NULL, 10);
+	return strtoi64(run_step(model, 0, "SELECT rfm.log_start($1, NULL)"), NULL, 10);
 }
 
 /* Logs the end. */
 static void
-log_end(const Model *model, int64 refresh, const char *changed, const char *error)
+log_end(const Model *model, int64 refresh, const char *error)
 {
-	Oid			types[] = {TEXTOID, INT8OID, TEXTOID, TEXTOID};
+	Oid			types[] = {TEXTOID, INT8OID, TEXTOID};
 	Datum		values[] = {CStringGetTextDatum(model->name), Int64GetDatum(refresh),
-		changed ? CStringGetTextDatum(changed) : (Datum) 0,
 	error ? CStringGetTextDatum(error) : (Datum) 0};
-	char		nulls[] = {' ', ' ', changed ? ' ' : 'n', error ? ' ' : 'n', '\0'};
+	char		nulls[] = {' ', ' ', error ? ' ' : 'n', '\0'};
 
-	run(model, true, "SELECT rfm.log_end($1, $2, $3::bigint, $4)", 4, types, values, nulls);
+	model_run(model, true, "SELECT rfm.log_end($1, $2, $3)", lengthof(types), types, values, nulls);
 }
 
-/* REFRESH MATERIALIZED VIEW, which takes the owner's rights by itself. */
+/* REFRESH MATERIALIZED VIEW, which takes the owner's rights by itself.  Other sessions see which one. */
 static void
 refresh_matview(const Model *model, const char *name)
 {
@@ -174,32 +73,51 @@ refresh_matview(const Model *model, const char *name)
 		elog(ERROR, "materialized view \"%s\" of model \"%s\" is missing", name, model->name);
 	populated = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
 	ReleaseSysCache(tuple);
-	run(model, false,
+	(void) set_config_option("application_name", psprintf("rfm_segments %s of %s", name, model->name),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	model_run(model, false,
 		psprintf("REFRESH MATERIALIZED VIEW %s %s", populated ? "CONCURRENTLY" : "",
 				 quote_qualified_identifier(model->name, name)),
 		0, NULL, NULL, NULL);
 }
 
-/* The work: views, then data.  Returns the number of profiles changed, or NULL. */
+/* The tables and views below the model, as numbers in a text. */
 static char *
-refresh_model(const Model *model)
+read_relations(const Model *model)
 {
-	char	   *changed = NULL;
+	return run_step(model, 0, "SELECT rfm.read_relations($1)");
+}
+
+/* Locks relations against TRUNCATE.  Takes no snapshot. */
+static void
+lock_relations(const char *numbers)
+{
+	char	   *end;
+
+	for (; numbers != NULL && *numbers != '\0'; numbers = end)
+		LockRelationOid((Oid) strtoul(numbers, &end, 10), AccessShareLock);
+}
+
+/* The work: views, then data. */
+static void
+refresh_model(const Model *model, int64 refresh, const char *relations, bool full_rebuild)
+{
 	char	   *storage;
 
-	run_function(model, "SELECT rfm.compile_model($1)");
-	storage = run_function(model, "SELECT storage FROM rfm.resolve_settings(rfm.model_settings($1))");
+	lock_relations(relations);
+	storage = run_step(model, refresh, "SELECT rfm.refresh_views($1, $2)");
 	if (strcmp(storage, "table") == 0)
-		changed = run_function(model, "SELECT rfm.refresh_tables($1)");
+		run_step(model, refresh, full_rebuild ? "SELECT rfm.refresh_tables($1, $2, true)" : "SELECT rfm.refresh_tables($1, $2, false)");
 	else if (strcmp(storage, "materialized") == 0)
 	{
 		refresh_matview(model, "profiles");
+		run_step(model, refresh, "SELECT rfm.log_stage($1, $2, 'profiles')");
 		refresh_matview(model, "snapshot");
-		run_function(model, "SELECT rfm.analyze_stored($1)");
+		run_step(model, refresh, "SELECT rfm.log_stage($1, $2, 'snapshot')");
+		run_step(model, refresh, "SELECT rfm.analyze_stored($1)");
 	}
 	if (strcmp(storage, "view") != 0)
-		run_function(model, "SELECT rfm.report_age($1)");
-	return changed;
+		run_step(model, refresh, "SELECT rfm.report_age($1)");
 }
 
 /*
@@ -214,13 +132,16 @@ lock_model(const Model *model, bool wait)
 	char	   *pid;
 
 	if (wait)
-	{
 		LockRelationOid(model->settings, ShareUpdateExclusiveLock);
+	if (wait || ConditionalLockRelationOid(model->settings, ShareUpdateExclusiveLock))
+	{
+		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(model->settings)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+					 errmsg("model \"%s\" was dropped meanwhile", model->name)));
 		return true;
 	}
-	if (ConditionalLockRelationOid(model->settings, ShareUpdateExclusiveLock))
-		return true;
-	pid = run(model, false,
+	pid = model_run(model, false,
 			  "SELECT pid FROM pg_locks WHERE relation = $1 AND mode = 'ShareUpdateExclusiveLock' AND granted"
 			  " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
 			  1, types, values, NULL);
@@ -232,10 +153,10 @@ lock_model(const Model *model, bool wait)
 
 /*
  * The work in a subtransaction, so that its failure can be logged.  Returns
- * the error, or NULL and in *changed what refresh_model returned.
+ * the error, or NULL.
  */
 static ErrorData *
-try_refresh_model(const Model *model, char **changed)
+try_refresh_model(const Model *model, int64 refresh, const char *relations, bool full_rebuild)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -245,7 +166,7 @@ try_refresh_model(const Model *model, char **changed)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		*changed = refresh_model(model);
+		refresh_model(model, refresh, relations, full_rebuild);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -276,15 +197,16 @@ rfm_refresh(PG_FUNCTION_ARGS)
 {
 	bool		atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		castNode(CallContext, fcinfo->context)->atomic;
+	bool		full_rebuild = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	bool		wait = PG_ARGISNULL(2) || PG_GETARG_BOOL(2);
 	Model		model;
 	int64		refresh;
-	char	   *changed = NULL;
+	char	   *relations;
 	ErrorData  *error = NULL;
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = refresh_error_context};
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
-	model = find_model(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	model = model_find(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	context.arg = (void *) model.name;
 	error_context_stack = &context;
 	if (atomic)
@@ -292,23 +214,25 @@ rfm_refresh(PG_FUNCTION_ARGS)
 		if (lock_model(&model, wait))
 		{
 			refresh = log_start(&model);
-			log_end(&model, refresh, refresh_model(&model), NULL);
+			refresh_model(&model, refresh, read_relations(&model), full_rebuild);
+			log_end(&model, refresh, NULL);
 		}
 	}
 	else if (lock_model(&model, wait))
 	{
 		refresh = log_start(&model);
+		relations = read_relations(&model);
 		SPI_commit();
 
 		(void) set_config_option("transaction_isolation", "repeatable read", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
 		if (lock_model(&model, wait))
 		{
-			error = try_refresh_model(&model, &changed);
-			log_end(&model, refresh, changed, error ? error->message : NULL);
+			error = try_refresh_model(&model, refresh, relations, full_rebuild);
+			log_end(&model, refresh, error ? error->message : NULL);
 		}
 		else
-			log_end(&model, refresh, NULL, "another refresh came first");
+			log_end(&model, refresh, "another refresh came first");
 		SPI_commit();
 		if (error)
 			ReThrowError(error);

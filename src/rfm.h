@@ -48,6 +48,7 @@ pg_noreturn extern void rfm_negative_orders(int64 orders);
 pg_noreturn extern void rfm_money_nan(void);
 pg_noreturn extern void rfm_money_overflow(void);
 pg_noreturn extern void rfm_window_changed(void);
+pg_noreturn extern void rfm_infinite_line(void);
 pg_noreturn extern void rfm_corrupt(const char *type);
 
 #define RFM_MAX_CUTS	8		/* cut points of an axis: two to nine levels */
@@ -200,6 +201,7 @@ typedef struct TimeReader
 
 extern void zone_init(Zone *zone, const char *name, int length);
 extern void time_reader_init(TimeReader *reader, Oid type, const char *column);
+extern const Zone *time_read_zone(TimeReader *reader, const text *zone);
 extern TimestampTz time_read(TimeReader *reader, Datum value, const text *zone);
 extern TimestampTz zone_instant(const Zone *zone, Timestamp local);
 extern int32 zone_date(const Zone *zone, TimestampTz at);
@@ -218,6 +220,7 @@ typedef struct Line
 	bool		assigned;		/* has a customer */
 	bool		has_product;
 	bool		in_window;
+	bool		is_next;		/* at or after as_of: only its customer is read */
 } Line;
 
 /* How the rows of a call become lines. */
@@ -289,6 +292,19 @@ typedef struct Unpacker Unpacker;
 extern Unpacker *unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
 								const IdHeap *heap, TimestampTz window_start);
 extern void unpacker_put(Unpacker *unpacker, const ProfileRow *row);
+
+/* ---------- owner.c: acting for the owner of a model ---------- */
+
+/* The model at hand. */
+typedef struct Model
+{
+	const char *name;
+	Oid			settings;		/* its table, which also is its lock */
+	Oid			owner;
+} Model;
+
+extern Model model_find(const char *name);
+extern char *model_run(const Model *model, bool as_owner, const char *command, int nargs, Oid *types, Datum *values, const char *nulls);
 
 /* ---------- real.c: functions of real numbers, the same bits on every machine ---------- */
 

@@ -6,6 +6,9 @@
 
 SELECT plan(66);
 
+-- live models plan for more rows than there are, and would be compiled
+SET jit = off;
+
 CREATE FUNCTION reference.dice(n int, VARIADIC what text[]) RETURNS int LANGUAGE sql IMMUTABLE AS $$
     SELECT (('x' || left(md5(array_to_string(what, '/')), 8))::bit(32)::bigint % n)::int
 $$;
@@ -109,8 +112,8 @@ INSERT INTO order_lines VALUES (-1, 9001, 'new', '2023-12-01', 12.34, NULL, 3), 
 CALL rfm.refresh('in_table');
 CALL rfm.refresh('in_materialized');
 CALL rfm.refresh('in_view');
-SELECT is(reference.last_changed('in_table'), 4::bigint, 'new lines: two new customers, two changed ones; not the excluded, the later, the guest');
-SELECT is(reference.written(), 4::bigint, '... and only these were written');
+SELECT is(reference.last_changed('in_table'), 5::bigint, 'new lines: two new customers, one to come, two changed ones; not the excluded, the guest');
+SELECT is(reference.written(), 5::bigint, '... and only these were written');
 SELECT reference.same('after an insert');
 
 CALL reference.keep();
@@ -141,7 +144,7 @@ SELECT is(reference.last_changed('in_table'), reference.differing(), 'changed is
 SELECT is(reference.written(), reference.differing(), '... and only these were written');
 SELECT reference.same('after deletes');
 SELECT reference.create_model('fresh', settings) FROM reference.current;
-SELECT is_empty('(TABLE fresh.profiles EXCEPT ALL TABLE in_table.profiles) UNION ALL (TABLE in_table.profiles EXCEPT ALL TABLE fresh.profiles)',
+SELECT is_empty('(SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM fresh.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM in_table.profiles p) UNION ALL (SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM in_table.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM fresh.profiles p)',
     'the stored profiles are those of a model made from scratch');
 
 -- by hand, as somebody's own scheduler does it
@@ -336,7 +339,7 @@ CALL rfm.refresh('small_materialized');
 CALL rfm.refresh('large');
 SELECT reference.same('{large,small_table,small_materialized,small_view}', '... after changes, too');
 SELECT is(reference.last_changed('small_table'), reference.last_changed('large'), '... and the passes together write what one writes');
-SELECT is_empty('(TABLE large.profiles EXCEPT ALL TABLE small_table.profiles) UNION ALL (TABLE small_table.profiles EXCEPT ALL TABLE large.profiles)',
+SELECT is_empty('(SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM large.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM small_table.profiles p) UNION ALL (SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM small_table.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM large.profiles p)',
     '... the same profiles');
 
 -- in parallel

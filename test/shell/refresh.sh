@@ -7,44 +7,14 @@ set -euo pipefail
 
 directory=$(mktemp -d)
 export PGDATABASE=refresh_test
-tests=0
+
+. "$RFM_SOURCE_DIR/test/shell/include/tap.sh"
 
 finish() {
-	local job
-	for job in $(jobs -p); do
-		kill "$job" 2>/dev/null || :
-	done
-	wait || :
+	end_jobs
 	rm -rf "$directory"
 }
 trap finish EXIT
-
-sql() {
-	psql -XqAt -v ON_ERROR_STOP=1 "$@"
-}
-
-# Prints a TAP line: DESCRIPTION GOT EXPECTED; the latter is a pattern.
-is() {
-	tests=$((tests + 1))
-	# shellcheck disable=SC2053
-	if [[ $2 == $3 ]]; then
-		echo "ok $tests - $1"
-	else
-		echo "not ok $tests - $1"
-		printf 'got: %s\nexpected: %s\n' "$2" "$3" | sed 's/^/# /'
-	fi
-}
-
-# Waits until a query says t.
-until_true() {
-	local i
-	for ((i = 0; i < 300; i++)); do
-		[ "$(sql -c "$1")" != t ] || return 0
-		sleep 0.1
-	done
-	echo "# waited in vain for $1"
-	return 1
-}
 
 # The gate: a session of its own holds it closed.
 close_gate() {
@@ -59,7 +29,9 @@ open_gate() {
 	wait "$gate_PID" || :
 }
 
-# How many are waiting at the gate, and for the lock of a model.
+# How many are waiting at the gate, and for the lock of a model.  Which process is at the gate: a refresh
+# shows its stage as application_name.
+process_at_gate="SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 at_gate="SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
 	AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 for_model="SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted AND mode = 'ShareUpdateExclusiveLock'
@@ -69,7 +41,7 @@ for_model="SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT gra
 start_refresh() {
 	local name=$1 model=$2
 	shift 2
-	PGOPTIONS="$*" PGAPPNAME=$name psql -XqAt -v ON_ERROR_STOP=1 -c "CALL rfm.refresh('$model')" >"$directory/$name" 2>&1 &
+	PGOPTIONS="-c client_min_messages=warning $*" PGAPPNAME=$name psql -XqAt -v ON_ERROR_STOP=1 -c "CALL rfm.refresh('$model')" >"$directory/$name" 2>&1 &
 	process=$!
 }
 
@@ -174,13 +146,15 @@ for model in stored materialized; do
 	first=$process
 	until_true "SELECT ($at_gate) = 1"
 	is "$model: while it runs the log says so" "$(logged $model)" running
+	is "$model: and the process shows its stage" "$(sql -c "SELECT application_name FROM pg_stat_activity JOIN ($process_at_gate) p USING (pid)")" \
+		"rfm_segments profiles *of $model"
 	is "$model: readers are not blocked and see the old snapshot" \
 		"$(PGOPTIONS='-c lock_timeout=200ms' sql -c "SELECT customers FROM $model.overview" -c "SELECT count(*) FROM $model.customers" \
 			-c "SELECT sum(customers) FROM $model.segments" 2>&1)" "$old"$'\n'"$old"$'\n'"$old"
 	is "$model: nor are writers" "$(PGOPTIONS='-c lock_timeout=200ms' sql -c 'UPDATE lines SET amount = amount WHERE customer_id = 1' 2>&1)" ''
 	is "$model: without waiting, a NOTICE names the process" \
 		"$(sql -c "CALL rfm.refresh('$model', wait => false)" 2>&1)" \
-		"*NOTICE:  model \"$model\" is already being refreshed by process $(sql -c "SELECT pid FROM pg_stat_activity WHERE application_name = 'first'")"$'\n'*
+		"*NOTICE:  model \"$model\" is already being refreshed by process $(sql -c "$process_at_gate")"$'\n'*
 	is "$model: other models are not held" "$(sql -c "CALL rfm.refresh('live', wait => false)" 2>&1)" ''
 	start_refresh second $model
 	second=$process
@@ -225,7 +199,7 @@ for model in stored materialized; do
 			cancel) error='canceling statement due to user request' ;;
 			terminate) error='terminating connection due to administrator command' ;;
 		esac
-		[ $how = timeout ] || sql -c "SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = 'first'" >/dev/null
+		[ $how = timeout ] || sql -c "SELECT pg_${how}_backend(pid) FROM ($process_at_gate) p" >/dev/null
 		await $first first
 		is "$model, $how: it says so" "$ended" "[12] *$error*"
 		open_gate
@@ -236,6 +210,17 @@ for model in stored materialized; do
 			"$(sql -c "SELECT count(*) || ' finished ' || count(*) FROM lines")"
 	done
 done
+
+# who waits is told how far it is
+close_gate
+start_refresh first stored '-c client_min_messages=notice'
+first=$process
+until_true "SELECT ($at_gate) = 1"
+sleep 2.1
+open_gate
+await $first first
+is 'a refresh that takes more than a moment tells how far it is' "$ended" \
+	'0 NOTICE:  75 % of model "stored": snapshot'$'\n''NOTICE:  90 % of model "stored": history'
 
 # ---------- errors ----------
 
@@ -267,4 +252,4 @@ sql -c 'UPDATE broken SET divisor = 0'
 is 'fragile_view: a live model fails when it is read' "$(sql -c 'SELECT customers FROM fragile_view.overview' 2>&1 || :)" '*division by zero*'
 
 dropdb --force refresh_test
-echo "1..$tests"
+done_testing

@@ -116,10 +116,11 @@ BEGIN
                %4$s >= %5$L::timestamptz AS in_window
         FROM %6$s x
         WHERE x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AND %4$s < %7$L::timestamptz
-          AND NOT coalesce(%8$s::text COLLATE "C" = ANY (%9$L::text[]), false)',
+          AND CASE WHEN %10$s IS NULL THEN NOT coalesce(%8$s::text COLLATE "C" = ANY (%9$L::text[]), false) ELSE %10$s >= %7$L::timestamptz END',
         reference.col(s.order_lines, 'customer_id', NULL), reference.col(s.order_lines, 'order_id', NULL),
         reference.col(s.order_lines, 'product_id', 'NULL::bigint'), reference.instant(s.order_lines, 'ordered_at', tz),
-        window_start, s.order_lines, as_of, reference.col(s.order_lines, 'status', 'NULL'), excluded);
+        window_start, s.order_lines, as_of, reference.col(s.order_lines, 'status', 'NULL'), excluded,
+        reference.instant(s.order_lines, 'voided_at', tz));
 
     -- every order of every customer, numbered
     CREATE TABLE reference.orders AS
