@@ -198,16 +198,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.campaign_queries(text) IS 'Internal. The views action_plan and roi of a model, with their SQL.';
 
--- the model's own functions
+-- the functions of a model about them
 
-CREATE FUNCTION rfm.make_functions(model text, settings rfm.settings) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION rfm.campaign_functions(model text, settings rfm.settings)
+    RETURNS TABLE (name text, types text, arguments text, result text, body text, comment text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF settings.products IS NOT NULL THEN
-        EXECUTE format('CREATE OR REPLACE FUNCTION %I.gateway_lift(category_a text, category_b text)'
-            ' RETURNS TABLE (measure text, population text, customers_a bigint, customers_b bigint, average_a numeric, average_b numeric,'
-            ' difference double precision, difference_low double precision, difference_high double precision)'
-            ' LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS %L', model, format($b$
+        name := 'gateway_lift';
+        types := 'text, text';
+        arguments := 'category_a text, category_b text';
+        result := 'TABLE (measure text, population text, customers_a bigint, customers_b bigint, average_a numeric, average_b numeric,'
+            ' difference double precision, difference_low double precision, difference_high double precision)';
+        body := format($b$
             DECLARE
                 missing text := (SELECT c FROM unnest(ARRAY[category_a, category_b]) c
                                  WHERE NOT EXISTS (SELECT FROM %1$I.gateway_moments g WHERE g.category = c) LIMIT 1);
@@ -228,14 +231,16 @@ BEGIN
                 CROSS JOIN LATERAL rfm.welch_interval(a.customers, v.average_a::float8, v.variance_a::float8,
                                                       b.customers, v.average_b::float8, v.variance_b::float8) w
                 WHERE a.category = category_a AND b.category = category_b;
-            END $b$, model));
-        EXECUTE format('COMMENT ON FUNCTION %I.gateway_lift(text, text) IS %L', model,
-            'How much more the customers of one first category are worth than those of another: average revenue, and revenue after the first order, which an expensive first basket does not raise by itself; difference with its 95 percent interval (Welch; NULL where a category has a single customer). An unknown category is an error.');
+            END $b$, model);
+        comment := 'How much more the customers of one first category are worth than those of another: average revenue, and revenue after the first order, which an expensive first basket does not raise by itself; difference with its 95 percent interval (Welch; NULL where a category has a single customer). An unknown category is an error.';
+        RETURN NEXT;
     END IF;
 
-    EXECUTE format('CREATE OR REPLACE FUNCTION %I.roi_sensitivity(campaign text)'
-        ' RETURNS TABLE (response_rate double precision, conversion_rate double precision, buyers numeric, net_profit numeric, roi_percent double precision)'
-        ' LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS %L', model, format($b$
+    name := 'roi_sensitivity';
+    types := 'text';
+    arguments := 'campaign text';
+    result := 'TABLE (response_rate double precision, conversion_rate double precision, buyers numeric, net_profit numeric, roi_percent double precision)';
+    body := format($b$
         DECLARE
             c record;
         BEGIN
@@ -253,16 +258,8 @@ BEGIN
             CROSS JOIN LATERAL rfm.roi_simulate(c.audience, (x / 20.0)::float8, (y / 20.0)::float8, c.order_value, c.incentive_rate,
                 c.operating_rate, c.margin_rate, c.baseline_rate, c.contact_cost, c.fixed_cost) s
             ORDER BY x, y;
-        END $b$, model));
-    EXECUTE format('COMMENT ON FUNCTION %I.roi_sensitivity(text) IS %L', model,
-        'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. An unknown campaign is an error.');
+        END $b$, model);
+    comment := 'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. An unknown campaign is an error.';
+    RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION rfm.make_functions(text, rfm.settings) IS 'Internal. Makes or replaces the functions of a model.';
-
-CREATE FUNCTION rfm.own_functions(model text) RETURNS regprocedure[]
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN ARRAY(SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-                 WHERE n.nspname OPERATOR(pg_catalog.=) model::pg_catalog.name
-                   AND p.proname::pg_catalog.text OPERATOR(pg_catalog.||) pg_catalog.oidvectorout(p.proargtypes)::pg_catalog.text
-                       OPERATOR(pg_catalog.=) ANY (ARRAY['gateway_lift25 25', 'roi_sensitivity25']));
-COMMENT ON FUNCTION rfm.own_functions(text) IS 'Internal. The functions that a model made.';
+COMMENT ON FUNCTION rfm.campaign_functions(text, rfm.settings) IS 'Internal. The functions gateway_lift and roi_sensitivity of a model.';
