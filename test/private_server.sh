@@ -8,7 +8,7 @@
 #	install_packages test|demo		what is missing, by apt
 #	create_private_directory NAME	sets $directory
 #	build_extension [MAKE ARGUMENT ...]
-#	start_server					and points every client at it
+#	start_server [SETTING ...]		and points every client at it; lines of postgresql.conf
 #	remove_private_directory		ends the server, too
 #
 # The caller sets $source, the checkout.
@@ -101,6 +101,12 @@ missing_packages() {
 		command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
 		[ -f "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap"
 		[ -f "$extensions/plpgsql_check.control" ] || echo "postgresql-$major-plpgsql-check"
+		# without it, which not every version has, its test is skipped
+		[ -f "$extensions/pg_cron.control" ] || case $PG_CONFIG in
+			/usr/bin/* | /usr/lib/postgresql/*)
+				! apt-cache show "postgresql-$major-cron" >/dev/null 2>&1 || echo "postgresql-$major-cron"
+				;;
+		esac
 	fi
 }
 
@@ -214,6 +220,7 @@ start_server() {
 		timezone = 'UTC'
 		log_timezone = 'UTC'
 	SETTINGS
+	[ $# = 0 ] || printf '%s\n' "$@" >>"$directory/data/postgresql.conf"
 	(extension_settings) >>"$directory/data/postgresql.conf" || install_in_system
 	quietly as_server "$bindir/pg_ctl" -D "$directory/data" -l "$directory/data/log" -w start || {
 		cat "$directory/data/log" >&2
