@@ -269,7 +269,26 @@ ORDER BY campaign_order NULLS LAST;
 \echo '   In the total each customer counts once. Say in the table campaigns on how many customers a rate'
 \echo '   was observed (response_n, conversion_n), and roi has an interval of the profit.'
 \echo
-\echo '10 AND NOW?'
+SELECT o.as_of AT TIME ZONE coalesce(s.time_zone, 'UTC') - interval '6 months' AS half_a_year_ago,
+       quote_literal((SELECT c.customer_id FROM customers c ORDER BY c.segment_rank, c.recency_days DESC, c.customer_id LIMIT 1)) AS somebody
+FROM overview o, settings s \gset
+\echo '10 WHO MOVED IN HALF A YEAR?'
+\echo '   From which segment to which, the greatest moves first. Counted from the order lines up to then and now.'
+\echo
+SELECT rpad(source, 22) AS "From                  ", rpad(target, 22) AS "To                    ", customers AS "Customers", round(revenue) AS "    Revenue"
+FROM segment_migration(:'half_a_year_ago')
+WHERE source <> target
+ORDER BY customers DESC, source_rank, target_rank
+LIMIT 10;
+
+\echo '11 WHY IS THIS CUSTOMER HERE, AND WHAT NEXT?'
+\echo '   The customer of the best segments who is nearest to leaving them.'
+\echo
+SELECT rpad(topic, 16) AS "                ", rpad(item, 22) AS "                      ", rpad(value, 22) AS "                      ", explanation
+FROM explain_customer(:somebody)
+WHERE topic IN ('value', 'score', 'segment', 'next segment', 'waiting') AND item NOT IN ('segment_rank', 'stage', 'date');
+
+\echo '12 AND NOW?'
 \echo '   All this comes from views in the schema' :model_schema'. Their columns are explained by \\d+. In psql:'
 \echo
 \echo '   \\dv+ ':model_schema'.*'
@@ -288,6 +307,7 @@ SELECT format('%s.roi_sensitivity(%L);', :'model_schema', (SELECT campaign FROM 
 \echo '   SELECT campaign, net_profit_p05, net_profit, net_profit_p95 FROM ':model_schema'.roi;'
 \echo '   SELECT rfm.configure_model(':model_name', lookback => ''2 years'');'
 \echo '   CALL rfm.refresh(':model_name');'
+\echo '   SELECT * FROM rfm.check_model(':model_name');'
 \echo
 
 RESET search_path;

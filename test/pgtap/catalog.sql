@@ -19,6 +19,7 @@ CREATE SCHEMA thelook
 	CREATE TABLE products (id int, category text, brand text, name text, cost float8)
 	CREATE TABLE events (id int, user_id int, session_id text, created_at timestamptz);
 SELECT rfm.create_thelook_model('thelook_model', 'thelook');
+SELECT rfm.track_changes('model_table', 's.lines', 'customer_id');
 
 -- What belongs to the extension, and the relations of the models.
 CREATE TEMP VIEW member AS
@@ -44,10 +45,12 @@ SELECT no_plan();
 SELECT set_eq(
 	$$SELECT proname::text FROM function WHERE obj_description(oid, 'pg_proc') NOT LIKE 'Internal.%'
 	    AND proname !~ '_(in|out|recv|send|add|accum|combine|final|serialize|deserialize)$'$$,
-	$$SELECT unnest('{activity_level,chi_square_p_value,compile_rules,configure_model,create_model,create_thelook_model,default_action_texts,
-	  default_campaigns,default_rules,drop_model,frequency_score,kaplan_meier,kaplan_meier_curve,kaplan_meier_rate,local_date,mean_interval,
-	  monetary_bucket,monetary_score,money,percentile_cutoffs,profile,profile_all,recency_score,refresh,rfm_score,roi_simulate,rule_segments,
-	  segment_of,segment_rank,segment_stage,unpack,version,visit_boundaries,visits_all,welch_interval,wilson_interval}'::text[])$$,
+	$$SELECT unnest('{activity_level,check_model,check_rules,chi_square_p_value,cohorts,compile_rules,configure_model,create_model,
+	  create_thelook_model,default_action_texts,default_campaigns,default_rules,drop_model,frequency_score,grant_read,kaplan_meier,
+	  kaplan_meier_curve,kaplan_meier_rate,ledger,local_date,margin_rate,mean_interval,monetary_bucket,monetary_score,money,
+	  next_line_at,percentile_cutoffs,profile,profile_all,recency_score,refresh,revoke_read,rfm_score,roi_simulate,rule_segments,
+	  schedule,segment_of,segment_rank,segment_stage,track_changes,unpack,unschedule,untrack_changes,version,visit_boundaries,
+	  visits_all,welch_interval,wilson_interval,window_line_at}'::text[])$$,
 	'the public functions');
 SELECT is_empty(
 	$$SELECT name FROM function WHERE pronamespace <> 'rfm'::regnamespace
@@ -63,8 +66,8 @@ SELECT is_empty(
 SELECT set_eq(
 	$$SELECT objid::regtype::text FROM member JOIN pg_type t ON t.oid = objid
 	  WHERE classid = 'pg_type'::regclass AND typname NOT LIKE '\_%'$$,
-	$$SELECT unnest('{rfm.action_text,rfm.campaign,rfm.profile_set,rfm.profile_state,rfm.rules,rfm.segment_rule,rfm.settings,rfm.survival,
-	  rfm.visit_boundaries,rfm.visit_set}'::text[])$$,
+	$$SELECT unnest('{rfm.action_text,rfm.campaign,rfm.cohorts,rfm.finding,rfm.ledger,rfm.profile_set,rfm.profile_state,rfm.rules,
+	  rfm.segment_rule,rfm.settings,rfm.survival,rfm.visit_boundaries,rfm.visit_set}'::text[])$$,
 	'the types');
 SELECT results_eq(
 	$$SELECT objid::regclass::text, relkind FROM member JOIN pg_class c ON c.oid = objid WHERE classid = 'pg_class'::regclass ORDER BY 1$$,
@@ -73,14 +76,28 @@ SELECT results_eq(
 SELECT set_eq(
 	format('SELECT relname::text FROM public_view WHERE nspname = %L', 'model_' || kind),
 	$$SELECT unnest('{action_plan,channel_maturity,churn_risk,cohort_retention,customers,first_purchase_timing,gateway_moments,gateway_products,overview,pareto,
-	  promising_activity,repurchase_curve,repurchase_timing,roi,score_cells,segment_breakdown,segments}'::text[])$$,
+	  promising_activity,repurchase_curve,repurchase_timing,roi,score_cells,segment_breakdown,segments}'::text[])$$
+	|| CASE kind WHEN 'table' THEN $$ UNION SELECT 'segment_history'$$ ELSE '' END,
 	'the views for everyone, storage ' || kind)
 FROM unnest('{table,materialized,view}'::text[]) kind;
 SELECT is_empty(
 	$$SELECT a.name, a.attname FROM (SELECT v.relname AS name, v.nspname, a.attname, a.attnum, a.atttypid FROM public_view v
-	  JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 WHERE v.nspname LIKE 'model\_%') a
+	  JOIN pg_attribute a ON a.attrelid = v.oid AND a.attnum > 0 WHERE v.nspname LIKE 'model\_%' AND v.relname <> 'segment_history') a
 	  GROUP BY a.name, a.attname HAVING count(DISTINCT (a.attnum, a.atttypid)) <> 1 OR count(*) <> 3$$,
 	'views have the same columns whatever the storage');
+
+-- the functions of a model; those that record changes are tested in tracking.sql
+CREATE TEMP VIEW model_function AS
+	SELECT p.*, n.nspname, l.lanname, p.oid::regprocedure::text AS name FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+	WHERE (n.nspname LIKE 'model\_%' OR n.nspname = 'thelook_model') AND p.prorettype <> 'trigger'::regtype;
+SELECT set_eq(
+	format('SELECT format(''%%s(%%s)'', proname, oidvectortypes(proargtypes)) FROM model_function WHERE nspname = %L', 'model_' || kind),
+	$$SELECT unnest(ARRAY['gateway_lift(text, text)', 'roi_sensitivity(text)', 'customers_at(timestamp without time zone)',
+	  'segment_migration(timestamp without time zone, timestamp without time zone)', 'explain_customer(integer)'])$$,
+	'the functions of a model, storage ' || kind)
+FROM unnest('{table,materialized,view}'::text[]) kind;
+SELECT is_empty($$SELECT name FROM model_function WHERE prosecdef OR provolatile <> 's' OR lanname <> 'plpgsql' OR NOT proconfig @> '{"search_path=pg_catalog, pg_temp"}'$$,
+	'... are stable, of their caller, and pin their search_path');
 
 -- comments
 
@@ -96,6 +113,8 @@ CREATE TEMP VIEW commented AS
 	UNION ALL
 	SELECT objid::regtype || '.' || attname, col_description(typrelid, attnum) FROM member
 	JOIN pg_type t ON classid = 'pg_type'::regclass AND t.oid = objid JOIN pg_attribute a ON attrelid = typrelid AND attnum > 0
+	UNION ALL
+	SELECT name, obj_description(oid, 'pg_proc') FROM model_function
 	UNION ALL
 	SELECT name, obj_description(oid, 'pg_class') FROM model_relation
 	UNION ALL
@@ -114,7 +133,7 @@ SELECT is_empty($$SELECT object, comment FROM commented WHERE comment ~* '\m(tod
 -- marks
 
 SELECT is_empty(
-	$$SELECT name FROM function WHERE lanname = 'c' AND prokind <> 'p' AND proname <> 'as_owner' AND (provolatile <> 'i' OR proparallel <> 's')$$,
+	$$SELECT name FROM function WHERE lanname = 'c' AND prokind <> 'p' AND proname NOT IN ('as_owner', 'rows_as_owner', 'rule_contents') AND (provolatile <> 'i' OR proparallel <> 's')$$,
 	'functions in C are immutable and parallel safe');
 SELECT results_eq($$SELECT name FROM function WHERE prokind = 'p'$$, $$VALUES ('rfm.refresh(text,boolean,boolean)')$$,
 	'the only procedure is refresh');
@@ -154,11 +173,14 @@ SELECT is_empty(
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'plpgsql_check') AS checkable \gset
 \if :checkable
 SELECT is_empty(
-	$$SELECT f.name, c FROM function f, LATERAL plpgsql_check_function(f.oid, fatal_errors := false, extra_warnings := true,
+	$$SELECT f.name, c FROM (SELECT name, oid, proname, lanname, prorettype FROM function UNION ALL SELECT name, oid, proname, lanname, prorettype FROM model_function) f,
+	  LATERAL plpgsql_check_function(f.oid, fatal_errors := false, extra_warnings := true,
 	  performance_warnings := false) c
 	  WHERE f.lanname = 'plpgsql' AND f.prorettype <> 'trigger'::regtype
 	    -- reads the one row of a table OF rfm.settings, whose name it is given
-	    AND f.name <> 'rfm.model_settings(text)'$$,
+	    AND f.name <> 'rfm.model_settings(text)'
+	    -- call pg_cron, which is not here
+	    AND f.name NOT IN ('rfm.schedule(text,text)', 'rfm.remove_jobs(text,bigint)')$$,
 	'plpgsql_check finds nothing');
 \else
 SELECT skip('plpgsql_check is not installed', 1);
