@@ -108,6 +108,18 @@ COMMENT ON AGGREGATE rfm.percentile_cutoffs(double precision) IS
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(double precision, numeric[]) IS
 'Cut points at the given fractions of the values, one to eight ascending numbers from 0 to 1, the same in all rows: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; a value counts as its shortest round-trip decimal, NaN and infinity are errors.';
 
+CREATE FUNCTION rfm.percent_sums_final(state internal) RETURNS numeric[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_percent_sums_final';
+COMMENT ON FUNCTION rfm.percent_sums_final(internal) IS 'Internal. Final function of percent_sums.';
+CREATE AGGREGATE rfm.percent_sums(value numeric) (
+    SFUNC = rfm.percentile_add, STYPE = internal, SSPACE = 256,
+    FINALFUNC = rfm.percent_sums_final, FINALFUNC_MODIFY = READ_ONLY,
+    COMBINEFUNC = rfm.percentile_combine, SERIALFUNC = rfm.percentile_serialize, DESERIALFUNC = rfm.percentile_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE rfm.percent_sums(numeric) IS
+'Internal. The sums of the first, second ... hundredth percent of the values, the greatest first; the first p percent of n values are p * n / 100, rounded up. NULLs are ignored; a percent in which no value is has NULL, without values the result is NULL.';
+
 CREATE FUNCTION rfm.monetary_bucket(amount integer, fractions numeric[] DEFAULT '{0.25,0.50,0.75,0.95}') RETURNS smallint
     LANGUAGE C IMMUTABLE PARALLEL SAFE WINDOW AS 'MODULE_PATHNAME', 'rfm_monetary_bucket_int4';
 CREATE FUNCTION rfm.monetary_bucket(amount bigint, fractions numeric[] DEFAULT '{0.25,0.50,0.75,0.95}') RETURNS smallint

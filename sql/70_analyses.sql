@@ -102,6 +102,29 @@ END $$;
 COMMENT ON FUNCTION rfm.live_scored_query(text, rfm.settings, boolean, text, text) IS
     'Internal. SQL of the profiles with their scores as the lines give them now.';
 
+-- What needs no more of the customers than sums by score reads these. Live, the one pass over the lines answers them from
+-- memory: no row per customer is made. rules: SQL of the rules, for storage view.
+CREATE FUNCTION rfm.cell_sums_query(model text, settings rfm.settings, grouped boolean, rules text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s     rfm.settings := settings;
+    as_of text := rfm.as_of_sql(s);
+BEGIN
+    RETURN format('SELECT c.rfm_score, rfm.segment_rank(c.rfm_score, %s) AS segment_rank, c.customers, c.recency_days, c.orders, c.revenue FROM %s',
+        coalesce(rules, 's.rules'),
+        CASE WHEN s.storage = 'view' AND NOT grouped THEN format(
+            '(SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount, NULL::bigint, %1$s, %2$s, %3$L, NULL, NULL) AS profiles'
+            ' FROM %4$I.valid_lines l) g, LATERAL rfm.cell_sums(g.profiles, rfm.local_date(%2$s, %3$L), %3$L,'
+            ' %5$s, %6$s, %7$s, %8$s, %9$s, %10$s) c',
+            rfm.window_start_sql(s, as_of), as_of, s.time_zone, model,
+            rfm.array_sql(s.recency_cutoffs), rfm.array_sql(s.recency_fractions), rfm.array_sql(s.frequency_cutoffs),
+            rfm.array_sql(s.frequency_fractions), rfm.array_sql(s.monetary_cutoffs), rfm.array_sql(s.monetary_fractions))
+        ELSE format('(SELECT rfm_score, count(*) AS customers, sum(recency_days) AS recency_days, sum(orders)::bigint AS orders,'
+            ' sum(revenue) AS revenue FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) x GROUP BY rfm_score) c%2$s', model,
+            CASE WHEN rules IS NULL THEN format(', %I.snapshot s', model) END) END);
+END $$;
+COMMENT ON FUNCTION rfm.cell_sums_query(text, rfm.settings, boolean, text) IS 'Internal. SQL of the view cell_sums.';
+
 -- Every relation of a model that has a query, in the order in which they are made. Storage view computes in scored what
 -- the other storages have in profiles and snapshot: the lines once, and of accounts and products only what is asked for.
 CREATE FUNCTION rfm.view_queries(model text, settings rfm.settings, grouped boolean) RETURNS TABLE (name text, query text)
@@ -152,6 +175,10 @@ BEGIN
                   ELSE rfm.scored_query(s, format('%I.profiles', model), format('%I.snapshot', model)) END;
     RETURN NEXT;
 
+    name := 'cell_sums';
+    query := rfm.cell_sums_query(model, s, grouped, rules);
+    RETURN NEXT;
+
     IF s.storage = 'table' THEN
         name := 'segment_history';
         query := format('SELECT %2$s FROM %1$I.segment_changes UNION ALL SELECT %3$s FROM %1$I.scored WHERE orders > 0', model,
@@ -193,6 +220,8 @@ END $$;
 COMMENT ON FUNCTION rfm.customers_query(rfm.settings, text) IS 'Internal. SQL of the view customers over a relation of profiles with scores.';
 
 -- The views that answer questions, one each, over the layers. rules: SQL of the rules, for storage view.
+-- OFFSET 0 keeps what it stands behind apart: scores and segments are computed once per customer, not in every place they
+-- are used, and the planner does not take them for as many groups as there are customers.
 CREATE FUNCTION rfm.analysis_queries(model text, settings rfm.settings, rules text) RETURNS TABLE (name text, query text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -210,12 +239,10 @@ BEGIN
 
     name := 'overview';
     query := format($q$
-        WITH ranked AS (
+        WITH c AS (
             SELECT orders, revenue, stage, has_account AND first_order_at IS NOT NULL AS has_bought,
-                   as_of, refreshed_at, registered, unassigned_revenue, margin_rate, orders > 0 AS is_customer,
-                   row_number() OVER (PARTITION BY orders > 0 ORDER BY revenue DESC) AS place,
-                   count(*) OVER (PARTITION BY orders > 0) AS places
-            FROM %1$I.scored),
+                   as_of, refreshed_at, registered, unassigned_revenue, margin_rate, orders > 0 AS is_customer
+            FROM %1$I.scored OFFSET 0),
         summed AS (
             SELECT max(margin_rate) AS margin_rate, max(as_of) AS as_of, max(refreshed_at) AS refreshed_at, max(registered) AS registered,
                    count(*) FILTER (WHERE is_customer) AS customers,
@@ -227,8 +254,8 @@ BEGIN
                    count(*) FILTER (WHERE is_customer AND stage = 'vip') AS vips,
                    count(*) FILTER (WHERE is_customer AND stage = 'risk') AS at_risk,
                    coalesce(sum(revenue) FILTER (WHERE is_customer AND stage = 'risk'), 0) AS revenue_at_risk,
-                   sum(revenue) FILTER (WHERE is_customer AND place <= (places + 4) / 5) AS top20_revenue
-            FROM ranked)
+                   rfm.percent_sums(revenue) FILTER (WHERE is_customer) AS percents
+            FROM c)
         SELECT as_of, refreshed_at, registered, customers, prospects, orders, revenue, unassigned_revenue,
                revenue / nullif(customers, 0) AS average_revenue,
                orders::numeric / nullif(customers, 0) AS average_orders,
@@ -236,7 +263,7 @@ BEGIN
                (vips::numeric / nullif(customers, 0))::float8 AS vip_share,
                (at_risk::numeric / nullif(customers, 0))::float8 AS churn_risk_share,
                (revenue_at_risk / nullif(revenue, 0))::float8 AS churn_risk_revenue_share,
-               (top20_revenue / nullif(revenue, 0))::float8 AS top20_revenue_share,
+               ((SELECT sum(x) FROM unnest(percents[:20]) x) / nullif(revenue, 0))::float8 AS top20_revenue_share,
                margin_rate
         FROM summed $q$, model);
     RETURN NEXT;
@@ -244,10 +271,12 @@ BEGIN
     name := 'segments';
     query := format($q$
         WITH grouped AS (
-            SELECT segment_rank, count(*) AS customers, sum(revenue) AS revenue, avg(revenue) AS average_revenue,
-                   avg(recency_days) AS average_recency_days, avg(orders) AS average_orders,
-                   avg(r) AS average_r, avg(f) AS average_f, avg(m) AS average_m
-            FROM %1$I.customers GROUP BY segment_rank)
+            SELECT segment_rank, sum(customers)::bigint AS customers, sum(revenue) AS revenue, sum(revenue) / sum(customers) AS average_revenue,
+                   sum(recency_days) / sum(customers) AS average_recency_days, sum(orders) / sum(customers) AS average_orders,
+                   sum(rfm_score / 100 * customers) / sum(customers) AS average_r,
+                   sum(rfm_score / 10 %% 10 * customers) / sum(customers) AS average_f,
+                   sum(rfm_score %% 10 * customers) / sum(customers) AS average_m
+            FROM %1$I.cell_sums GROUP BY segment_rank)
         SELECT l.segment, l.segment_rank, l.stage, coalesce(g.customers, 0) AS customers,
                (coalesce(g.customers, 0) / nullif(sum(g.customers) OVER (), 0))::float8 AS customer_share,
                coalesce(g.revenue, 0) AS revenue,
@@ -269,12 +298,10 @@ BEGIN
 
     name := 'score_cells';
     query := format($q$
-        WITH grouped AS (
-            SELECT rfm_score, count(*) AS customers, sum(revenue) AS revenue FROM %1$I.customers GROUP BY rfm_score)
         SELECT r::smallint AS r, f::smallint AS f, m::smallint AS m, rfm.segment_of(r * 100 + f * 10 + m, s.rules) AS segment,
                coalesce(g.customers, 0) AS customers, coalesce(g.revenue, 0) AS revenue
         FROM %2$s s CROSS JOIN generate_series(1, %3$s) r CROSS JOIN generate_series(1, %4$s) f CROSS JOIN generate_series(1, %5$s) m
-        LEFT JOIN grouped g ON g.rfm_score = r * 100 + f * 10 + m
+        LEFT JOIN %1$I.cell_sums g ON g.rfm_score = r * 100 + f * 10 + m
         ORDER BY r, f, m $q$, model,
         CASE WHEN live THEN format('(SELECT %s AS rules)', rules) ELSE format('%I.snapshot', model) END,
         levels[1], levels[2], levels[3]);
@@ -282,15 +309,14 @@ BEGIN
 
     name := 'pareto';
     query := format($q$
-        WITH ranked AS (
-            SELECT revenue, row_number() OVER (ORDER BY revenue DESC) AS place, count(*) OVER () AS places FROM %1$I.customers),
+        WITH summed AS (SELECT count(*) AS customers, rfm.percent_sums(revenue) AS percents FROM %1$I.customers),
         grouped AS (
-            SELECT (place - 1) * 100 / places + 1 AS customer_percentile, count(*) AS customers, sum(revenue) AS revenue
-            FROM ranked GROUP BY 1)
-        SELECT p::int AS customer_percentile, coalesce(g.customers, 0) AS customers, coalesce(g.revenue, 0) AS revenue,
-               (coalesce(g.revenue, 0) / nullif(sum(g.revenue) OVER (), 0))::float8 AS revenue_share,
-               (coalesce(sum(g.revenue) OVER (ORDER BY p), 0) / nullif(sum(g.revenue) OVER (), 0))::float8 AS cumulative_revenue_share
-        FROM generate_series(1, 100) p LEFT JOIN grouped g ON g.customer_percentile = p
+            SELECT p, (p * customers + 99) / 100 - ((p - 1) * customers + 99) / 100 AS customers, percents[p] AS revenue
+            FROM summed, generate_series(1, 100) p)
+        SELECT p::int AS customer_percentile, customers, coalesce(revenue, 0) AS revenue,
+               (coalesce(revenue, 0) / nullif(sum(revenue) OVER (), 0))::float8 AS revenue_share,
+               (coalesce(sum(revenue) OVER (ORDER BY p), 0) / nullif(sum(revenue) OVER (), 0))::float8 AS cumulative_revenue_share
+        FROM grouped
         ORDER BY p $q$, model);
     RETURN NEXT;
 
@@ -344,9 +370,9 @@ BEGIN
                        var_samp(c.revenue - c.first_order_revenue) AS variance_after_first_order,
                        rfm.kaplan_meier(coalesce(c.second_order_date, c.as_of_date) - c.first_order_date,
                                         c.second_order_date IS NOT NULL) AS survival
-                FROM %1$I.scored c
+                FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) c
                 CROSS JOIN LATERAL (VALUES ('category', c.first_category), ('brand', c.first_brand), ('product', c.first_product)) g(level, name)
-                WHERE c.orders > 0 AND g.name IS NOT NULL
+                WHERE g.name IS NOT NULL
                 GROUP BY g.level, g.name
                 HAVING g.level = 'category' OR count(*) >= 30)
             SELECT g.level, g.name, g.customers, g.vip_customers, g.promising_customers,
@@ -387,8 +413,7 @@ BEGIN
                        count(*) FILTER (WHERE c.stage = 'promising' AND l.m_min = 1) AS promising_low,
                        count(*) FILTER (WHERE c.stage IN ('vip', 'promising')) AS active_customers,
                        avg(c.revenue) FILTER (WHERE c.stage = 'vip') AS average_vip_revenue
-                FROM %1$I.scored c JOIN %1$I.segment_list l USING (segment_rank)
-                WHERE c.orders > 0
+                FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) c JOIN %1$I.segment_list l USING (segment_rank)
                 GROUP BY c.channel),
             totals AS (SELECT sum(vip_customers) AS vip, sum(active_customers) AS active FROM grouped),
             tested AS (
@@ -413,7 +438,7 @@ BEGIN
     query := format($q$
         WITH c AS (
             SELECT segment_rank, second_order_date - first_order_date AS days, revenue
-            FROM %1$I.scored WHERE orders > 0 AND second_order_date IS NOT NULL),
+            FROM %1$I.scored WHERE orders > 0 AND second_order_date IS NOT NULL OFFSET 0),
         grouped AS (
             SELECT segment_rank, b.bucket_order, count(*) AS customers, avg(days) AS average_days, avg(revenue) AS average_revenue
             FROM c CROSS JOIN LATERAL (SELECT CASE WHEN days <= 7 THEN 1 WHEN days <= 14 THEN 2 WHEN days <= 30 THEN 3
@@ -446,7 +471,7 @@ BEGIN
                 SELECT b.bucket_order, count(*) AS customers, count(*) FILTER (WHERE c.orders >= 2) AS repurchased,
                        avg(c.revenue) AS average_revenue, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers
                 FROM (SELECT orders, revenue, stage, first_order_date - rfm.local_date(signed_up_at, %2$L) AS days
-                      FROM %1$I.scored WHERE orders > 0 AND signed_up_at IS NOT NULL) c
+                      FROM %1$I.scored WHERE orders > 0 AND signed_up_at IS NOT NULL OFFSET 0) c
                 CROSS JOIN LATERAL (SELECT CASE WHEN days < 0 THEN 1 WHEN days = 0 THEN 2 WHEN days <= 7 THEN 3 WHEN days <= 30 THEN 4
                                                 WHEN days <= 90 THEN 5 WHEN days <= 365 THEN 6 ELSE 7 END AS bucket_order) b
                 GROUP BY b.bucket_order)
@@ -560,6 +585,7 @@ BEGIN ATOMIC
     ('profiles', NULL, 'Internal. The profiles as of the last refresh; the row without customer_id sums up lines without customer.'),
     ('snapshot', NULL, 'Internal. One row: as of when, the cut points and the rules in force.'),
     ('segment_list', NULL, 'Internal. The segments of the rules in force.'),
+    ('cell_sums', NULL, 'Internal. The customers by score: their number and the sums of what they have. One row per score that occurs.'),
     ('scored', NULL, 'Internal. The profiles with their scores, also of those without a purchase in the window.'),
 
     ('customers', NULL, 'The customers: everyone with a purchase in the window, with scores and segment. One row per customer.'),

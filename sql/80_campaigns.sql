@@ -140,27 +140,34 @@ BEGIN
     name := 'roi';
     query := format($q$
         WITH base AS MATERIALIZED (
-            SELECT c.customer_id, c.orders, c.revenue, c.segment, c.stage, l.m_min > 1 AS is_high, c.return_sessions,
-                   c.first_order_date, c.second_order_date, c.as_of_date, c.margin_rate
-            FROM %1$I.scored c LEFT JOIN %1$I.segment_list l USING (segment_rank)),
-        model AS (
-            SELECT max(margin_rate) AS margin_rate,
-                   rfm.kaplan_meier(coalesce(second_order_date, as_of_date) - first_order_date, second_order_date IS NOT NULL)
-                       FILTER (WHERE first_order_date IS NOT NULL) AS survival
-            FROM base),
+            -- whom a campaign addresses depends on no more than this of a customer; the row of all customers is the last
+            SELECT grouping(segment_rank) = 1 AS is_all, segment_rank, is_idle, is_back, is_recent,
+                   count(*) AS customers, sum(revenue) AS revenue, sum(orders) AS orders, max(margin_rate) AS margin_rate,
+                   rfm.kaplan_meier(days, has_second) FILTER (WHERE days IS NOT NULL) AS survival
+            FROM (SELECT CASE WHEN orders > 0 THEN segment_rank END AS segment_rank, return_sessions = 0 AS is_idle,
+                         return_sessions BETWEEN 2 AND 3 AS is_back,
+                         second_order_date IS NULL AND as_of_date - first_order_date < 90 AS is_recent, revenue, orders,
+                         coalesce(second_order_date, as_of_date) - first_order_date AS days, second_order_date IS NOT NULL AS has_second,
+                         margin_rate
+                  FROM %1$I.scored OFFSET 0) c
+            GROUP BY GROUPING SETS ((segment_rank, is_idle, is_back, is_recent), ())),
+        cells AS (
+            SELECT row_number() OVER () AS cell, b.*, l.segment, l.stage, l.m_min > 1 AS is_high
+            FROM base b JOIN %1$I.segment_list l USING (segment_rank)),
+        model AS (SELECT margin_rate, survival FROM base WHERE is_all),
         peers AS (
-            SELECT is_high, greatest(0, avg(revenue)) AS order_value FROM base
-            WHERE orders > 0 AND stage = 'promising' AND return_sessions BETWEEN 2 AND 3 GROUP BY is_high),
-        members AS MATERIALIZED (
-            SELECT p.campaign_order, b.customer_id, b.revenue, b.orders,
-                   min(p.campaign_order) OVER (PARTITION BY b.customer_id) = p.campaign_order AS is_first
-            FROM %1$I.campaigns p JOIN base b ON b.orders > 0 AND CASE p.audience_of
-                WHEN 'inactive promising high' THEN b.stage = 'promising' AND b.is_high AND b.return_sessions = 0
-                WHEN 'inactive promising low' THEN b.stage = 'promising' AND NOT b.is_high AND b.return_sessions = 0
-                WHEN 'recent one-order' THEN b.second_order_date IS NULL AND b.as_of_date - b.first_order_date < 90
-                WHEN 'segment' THEN b.segment = p.segment ELSE false END),
+            SELECT is_high, greatest(0, sum(revenue) / sum(customers)) AS order_value FROM cells
+            WHERE stage = 'promising' AND is_back GROUP BY is_high),
+        members AS (
+            SELECT p.campaign_order, c.customers, c.revenue, c.orders,
+                   min(p.campaign_order) OVER (PARTITION BY c.cell) = p.campaign_order AS is_first
+            FROM %1$I.campaigns p JOIN cells c ON CASE p.audience_of
+                WHEN 'inactive promising high' THEN c.stage = 'promising' AND c.is_high AND c.is_idle
+                WHEN 'inactive promising low' THEN c.stage = 'promising' AND NOT c.is_high AND c.is_idle
+                WHEN 'recent one-order' THEN c.is_recent
+                WHEN 'segment' THEN c.segment = p.segment ELSE false END),
         counted AS (
-            SELECT campaign_order, count(*) AS audience, count(*) FILTER (WHERE is_first) AS first_audience,
+            SELECT campaign_order, sum(customers)::bigint AS audience, sum(customers) FILTER (WHERE is_first)::bigint AS first_audience,
                    greatest(0, sum(revenue) / sum(orders)) AS order_value
             FROM members GROUP BY campaign_order),
         parameters AS (

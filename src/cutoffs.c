@@ -32,7 +32,7 @@ typedef enum ValueKind
 } ValueKind;
 
 /* The values gathered so far: the state of the aggregate. */
-typedef struct Values
+struct Values
 {
 	MemoryContext context;		/* of everything here */
 	ArrayType  *fractions;		/* NULL means the default ones */
@@ -41,7 +41,7 @@ typedef struct Values
 	char	   *data;
 	Size		used;
 	Size		capacity;
-} Values;
+};
 
 /* How a state travels between processes: this, the fractions, the data. */
 typedef struct ValuesHeader
@@ -542,6 +542,36 @@ values_percentiles(const Values *values)
 	return construct_array(cuts, n, NUMERICOID, -1, false, TYPALIGN_INT);
 }
 
+/* ---------- for other files ---------- */
+
+/* No values yet, of bigint or, as units, of numeric; in CurrentMemoryContext. */
+Values *
+values_begin(AmountKind kind, Datum fractions)
+{
+	Values	   *values = values_create(CurrentMemoryContext);
+
+	values->kind = initial_kind(kind);
+	values_set_fractions(values, fractions, false);
+	return values;
+}
+
+/* Adds a whole number, which fits in int64, or an amount in units. */
+void
+values_add_number(Values *values, int128 number)
+{
+	if (likely(number == (int64) number && values->kind != VALUES_NUMERIC))
+		values_append_int64(values, (int64) number);
+	else
+		values_add_numeric(values, NumericGetDatum(money_to_numeric(number)));
+}
+
+/* The percentiles; NULL without values. */
+ArrayType *
+values_cutoffs(const Values *values)
+{
+	return values->n > 0 ? values_percentiles(values) : NULL;
+}
+
 /* ---------- the aggregate percentile_cutoffs ---------- */
 
 static MemoryContext
@@ -742,6 +772,92 @@ rfm_percentile_final(PG_FUNCTION_ARGS)
 	if (values->n == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_ARRAYTYPE_P(values_percentiles(values));
+}
+
+/* ---------- the aggregate percent_sums ---------- */
+
+#define PERCENTS		100
+
+/* Sums units by percent, the greatest first; until: the last place of each. */
+static void
+sum_units(const Values *values, const int64 *until, Datum *sums)
+{
+	int64	   *sorted = MemoryContextAllocHuge(CurrentMemoryContext, values->n * sizeof(int64));
+	int64		place = 0;
+
+	memcpy(sorted, values->data, values->n * sizeof(int64));
+	sort_int64(sorted, values->n);
+	for (int p = 0; p < PERCENTS; p++)
+	{
+		int128		sum = 0;
+
+		while (place < until[p])
+			sum += sorted[values->n - 1 - place++];
+		sums[p] = NumericGetDatum(money_to_numeric(sum));
+	}
+	pfree(sorted);
+}
+
+/* The same of numerics one after the other. */
+static void
+sum_numerics(const Values *values, const int64 *until, Datum *sums)
+{
+	Numeric    *sorted = MemoryContextAllocHuge(CurrentMemoryContext, values->n * sizeof(Numeric));
+	char	   *next = values->data;
+	int64		place = 0;
+
+	for (int64 i = 0; i < values->n; i++, next += INTALIGN(VARSIZE(next)))
+		sorted[i] = (Numeric) next;
+	qsort(sorted, values->n, sizeof(Numeric), numeric_compare);
+	for (int p = 0; p < PERCENTS; p++)
+	{
+		Datum		sum = NumericGetDatum(int64_to_numeric(0));
+
+		while (place < until[p])
+		{
+			Datum		before = sum;
+
+			CHECK_FOR_INTERRUPTS();
+			sum = DirectFunctionCall2(numeric_add, before, NumericGetDatum(sorted[values->n - 1 - place++]));
+			pfree(DatumGetPointer(before));
+		}
+		sums[p] = sum;
+	}
+	pfree(sorted);
+}
+
+PG_FUNCTION_INFO_V1(rfm_percent_sums_final);
+
+/*
+ * The sums of the values in each percent of them, the greatest first: of n,
+ * percent p ends with place p × n / 100, rounded up.  NULL for a percent in
+ * which none is.
+ */
+Datum
+rfm_percent_sums_final(PG_FUNCTION_ARGS)
+{
+	const Values *values;
+	int64		until[PERCENTS];
+	Datum		sums[PERCENTS];
+	bool		nulls[PERCENTS];
+	int			n = PERCENTS;
+	int			from = 1;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	values = (const Values *) PG_GETARG_POINTER(0);
+	if (values->n == 0)
+		PG_RETURN_NULL();
+	for (int p = 0; p < PERCENTS; p++)
+	{
+		until[p] = values->n / PERCENTS * (p + 1) + (values->n % PERCENTS * (p + 1) + PERCENTS - 1) / PERCENTS;
+		nulls[p] = until[p] == (p > 0 ? until[p - 1] : 0);
+	}
+	if (values->kind == VALUES_NUMERIC)
+		sum_numerics(values, until, sums);
+	else
+		sum_units(values, until, sums);
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(sums, nulls, 1, &n, &from, NUMERICOID, -1, false, TYPALIGN_INT));
 }
 
 /* ---------- the window function monetary_bucket ---------- */

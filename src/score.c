@@ -213,6 +213,29 @@ frequency_level(const Cuts *cuts, int64 orders)
 	return integer_level(cuts, orders);
 }
 
+/* recency_level for other files. */
+int
+cuts_days_level(const Cuts *cuts, int32 days)
+{
+	return recency_level(cuts, days);
+}
+
+/* frequency_level for other files. */
+int
+cuts_orders_level(const Cuts *cuts, int64 orders)
+{
+	return frequency_level(cuts, orders);
+}
+
+/* The level of an amount in units. */
+int
+cuts_money_level(const Cuts *cuts, int128 units)
+{
+	if (units == (int64) units && units_decide(cuts, (int64) units, true))
+		return units_level(cuts, (int64) units);
+	return numeric_level(cuts, NumericGetDatum(money_to_numeric(units)));
+}
+
 /* monetary_score(amount, cutoffs) */
 static inline Datum
 monetary_score(FunctionCallInfo fcinfo, AmountKind kind)
