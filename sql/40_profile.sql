@@ -183,7 +183,25 @@ CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "
 COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint) IS
     'As profile_all(customer_id, order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) count in nothing, but a customer who has only such lines has a row without orders, and timestamp and date are read in time_zone (NULL: UTC). It takes at most build_memory bytes (NULL: any number; at least 1 MB) for customers with a hash from hash_from on (NULL: 0); what did not fit is the next pass, from next_hash of unpack on.';
 
+CREATE FUNCTION rfm.unpack_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_unpack_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.unpack_support(internal) IS 'Internal. Tells the planner how many rows unpack will give: as many as the aggregate below meets customers.';
+CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint, cost "any", voided_at timestamptz) RETURNS internal
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.profile_all_final(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint, cost "any", voided_at timestamptz) RETURNS rfm.profile_set
+    AS 'MODULE_PATHNAME', 'rfm_profile_all_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_all_accum(internal, "any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint, "any", timestamptz) IS 'Adds a line; a step of profile_all.';
+COMMENT ON FUNCTION rfm.profile_all_final(internal, "any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint, "any", timestamptz) IS 'The last step of profile_all.';
+CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone text, build_memory bigint, hash_from bigint, cost "any", voided_at timestamptz) (
+    SFUNC = rfm.profile_all_accum, STYPE = internal, SSPACE = 1048576,
+    FINALFUNC = rfm.profile_all_final, FINALFUNC_EXTRA, FINALFUNC_MODIFY = READ_WRITE,
+    COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
+    DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any", "any", timestamptz, timestamptz, text, bigint, bigint, "any", timestamptz) IS
+    'As profile_all(customer_id, order_id, ordered_at, amount, product_id, window_start, as_of, time_zone, build_memory, hash_from), with the ledger of each customer, some 72 bytes more: cost of a line numeric, an integer type or a float (NULL: not known); voided_at when it stops to count (NULL: never), of which only instants from as_of on matter.';
+
 CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, time_zone text DEFAULT 'UTC') RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 100000;
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    ROWS 100000 SUPPORT rfm.unpack_support;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, text) IS
     'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last).';

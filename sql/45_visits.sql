@@ -93,6 +93,30 @@ COMMENT ON AGGREGATE rfm.visits_all("any", "any", "any", rfm.visit_boundaries, t
     'The distinct sessions of each customer with a visit after his first order, in one pass over visits in any order. Customers and sessions smallint, integer, bigint, uuid, text or varchar; visited_at timestamptz, or timestamp or date in time_zone (NULL: UTC). Visits with a NULL or of customers not in the boundaries are left out, and of those at or after as_of (NULL: none) only each customer''s earliest time is kept; a session counts for each of its customers. boundaries must be the same in all rows, best a scalar sub-select; NULL is an error, and so is an infinite time before as_of. Memory: 45 to 58 bytes per customer of the boundaries (8 more with a visit at or after as_of), and per session after the boundary 19 to 38 bytes (half as much again while the table grows) and those of a uuid (24) or text. Read it with unpack.';
 
 CREATE FUNCTION rfm.unpack(visits rfm.visit_set) RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'rfm_visit_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 100000;
+    AS 'MODULE_PATHNAME', 'rfm_visit_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+    ROWS 100000 SUPPORT rfm.unpack_support;
 COMMENT ON FUNCTION rfm.unpack(rfm.visit_set) IS
     'The numbers of sessions as rows: one per customer of the boundaries, with zeros where he has none. No rows when visits_all was given no row at all. The column definition list names the columns wanted: customer_id (of the visits'' own type), sessions_after_purchase bigint (distinct sessions with a visit after first_order_at), return_sessions bigint (the same after first_order_until), next_visit_at timestamptz (his earliest visit at or after as_of, NULL without one; a visit at infinity is none).';
+
+-- visits of the customers of profiles
+
+CREATE FUNCTION rfm.visit_boundaries(profiles rfm.profile_set) RETURNS rfm.visit_boundaries
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_boundaries' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.visit_boundaries(rfm.profile_set) IS
+    'For visits_all: the first and the last line of the first order of each customer, in the order of the profiles.';
+
+CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, visits rfm.visit_set, time_zone text) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack_visits' LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 100000;
+COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, rfm.visit_set, text) IS
+    'As unpack(profiles, time_zone), with the visits that visits_all counted by visit_boundaries(profiles) (NULL: none). Further columns: sessions_after_purchase, return_sessions bigint; and of profiles with ledgers ledger rfm.ledger, window_line_at timestamptz (the first line to leave the window), next_change_at timestamptz (the next line, visit or voiding of a line at or after as_of).';
+
+-- What writes plans its queries without parallel workers; a query that it runs by this may have them. It sees what the caller sees.
+CREATE FUNCTION rfm.count_visits(boundaries rfm.visit_boundaries, query text) RETURNS rfm.visit_set
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    visits rfm.visit_set;
+BEGIN
+    EXECUTE query INTO visits USING boundaries;
+    RETURN visits;
+END $$;
+COMMENT ON FUNCTION rfm.count_visits(rfm.visit_boundaries, text) IS 'Internal. The visits that a query counts, whose $1 are the boundaries.';

@@ -272,20 +272,37 @@ END $$;
 COMMENT ON FUNCTION rfm.valid_lines_query(rfm.settings, text, text) IS
     'Internal. SQL of the order lines that count by status and were not voided before as_of; NULLs and the time of the order are left to the aggregates. filter: a condition more.';
 
-CREATE FUNCTION rfm.unique_accounts_query(settings rfm.settings, ids text DEFAULT NULL) RETURNS text
+-- The planner leaves out an outer join to a relation whose column it knows to be unique, through views, too.
+CREATE FUNCTION rfm.is_unique(relation regclass, column_name text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    line   text;
+    result boolean := true;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT FROM (SELECT NULL::%s AS id OFFSET 0) u LEFT JOIN %s x ON x.%I = u.id',
+            rfm.column_type(relation, column_name), relation, column_name) LOOP
+        result := result AND line !~ 'Join|Loop';
+    END LOOP;
+    RETURN result;
+END $$;
+COMMENT ON FUNCTION rfm.is_unique(regclass, text) IS
+    'Internal. Whether a unique index proves that a column holds no value twice; the lock that the planner takes keeps it so until the end of the transaction.';
+
+-- is_unique: no id occurs twice, so that nothing has to be sorted.
+CREATE FUNCTION rfm.unique_accounts_query(settings rfm.settings, ids text DEFAULT NULL, is_unique boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s    rfm.settings := settings;
     dims text := (SELECT string_agg(format(', %s AS %I', rfm.dimension_column(s.accounts, d), d), '' ORDER BY i)
                   FROM unnest(s.dimensions) WITH ORDINALITY u(d, i));
 BEGIN
-    RETURN format('SELECT DISTINCT ON (1) %s AS customer_id, %s AS channel, %s AS signed_up_at%s FROM %s x%s ORDER BY %s',
+    RETURN format('SELECT %s%s AS customer_id, %s AS channel, %s AS signed_up_at%s FROM %s x%s%s', CASE WHEN NOT is_unique THEN 'DISTINCT ON (1) ' END,
         rfm.id_column(s.accounts, 'customer_id'), rfm.text_column(s.accounts, 'channel'),
         rfm.instant_column(s.accounts, 'signed_up_at', s.time_zone), dims, s.accounts,
         rfm.where_sql('x.customer_id IS NOT NULL', CASE WHEN ids IS NOT NULL THEN rfm.ids_sql(s.accounts, 'customer_id', ids) END),
-        (SELECT string_agg(i::text, ', ') FROM generate_series(1, 3 + cardinality(s.dimensions)) i));
+        CASE WHEN NOT is_unique THEN (SELECT ' ORDER BY ' || string_agg(i::text, ', ') FROM generate_series(1, 3 + cardinality(s.dimensions)) i) END);
 END $$;
-COMMENT ON FUNCTION rfm.unique_accounts_query(rfm.settings, text) IS
+COMMENT ON FUNCTION rfm.unique_accounts_query(rfm.settings, text, boolean) IS
     'Internal. SQL of the accounts, one row per customer_id, the smallest by all columns.';
 
 CREATE FUNCTION rfm.unique_products_query(settings rfm.settings, filter text DEFAULT NULL) RETURNS text
@@ -303,6 +320,15 @@ END $$;
 COMMENT ON FUNCTION rfm.unique_products_query(rfm.settings, text) IS
     'Internal. SQL of the products, one row per product_id, the smallest by all columns.';
 
+CREATE FUNCTION rfm.profile_columns(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format('first_order_at timestamptz, first_order_until timestamptz, first_order_date date,'
+        ' second_order_at timestamptz, second_order_date date, last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
+        ' first_order_revenue numeric, first_product_id %s', rfm.id_type(settings.order_lines, 'product_id'));
+END $$;
+COMMENT ON FUNCTION rfm.profile_columns(rfm.settings) IS 'Internal. What unpack gives for a customer, as a column definition list without customer_id.';
+
 -- The profiles as the lines alone give them, with a row without customer_id. lines: SQL of a relation of valid lines.
 -- grouped: by customer through profile, which spills to disk, instead of in one pass through profile_all.
 -- hash_from: one pass of several from there on, within build_memory, with the column next_hash.
@@ -310,9 +336,7 @@ CREATE FUNCTION rfm.profile_rows_query(settings rfm.settings, lines text, as_of 
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s       rfm.settings := settings;
-    columns text := format('first_order_at timestamptz, first_order_until timestamptz, first_order_date date,'
-        ' second_order_at timestamptz, second_order_date date, last_order_at timestamptz, last_order_date date, orders bigint, lines bigint, revenue numeric,'
-        ' first_order_revenue numeric, first_product_id %s', rfm.id_type(s.order_lines, 'product_id'));
+    columns text := rfm.profile_columns(s);
     args    text := format('l.order_id, l.ordered_at, l.amount, l.product_id, %s, %s, %L',
         rfm.window_start_sql(s, as_of), as_of, s.time_zone);
 BEGIN
@@ -398,14 +422,14 @@ END $$;
 COMMENT ON FUNCTION rfm.profiles_query(rfm.settings, text, text, text, text, text) IS
     'Internal. SQL of the profiles p with what accounts, products, visits and the ledgers add to them.';
 
-CREATE FUNCTION rfm.registered_sql(settings rfm.settings) RETURNS text
+CREATE FUNCTION rfm.registered_sql(settings rfm.settings, is_unique boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
-        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL GROUP BY %s) u)',
-                    settings.accounts, rfm.id_column(settings.accounts, 'customer_id')) END;
+        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
+                    CASE WHEN NOT is_unique THEN ' GROUP BY ' || rfm.id_column(settings.accounts, 'customer_id') END) END;
 END $$;
-COMMENT ON FUNCTION rfm.registered_sql(rfm.settings) IS 'Internal. SQL of the number of accounts; NULL without accounts.';
+COMMENT ON FUNCTION rfm.registered_sql(rfm.settings, boolean) IS 'Internal. SQL of the number of accounts; NULL without accounts.';
 
 -- All profiles. as_of: SQL of another moment than that of the settings.
 CREATE FUNCTION rfm.all_profiles_query(model text, settings rfm.settings, grouped boolean, hash_from bigint DEFAULT NULL, as_of text DEFAULT NULL,
@@ -420,6 +444,47 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.all_profiles_query(text, rfm.settings, boolean, bigint, text) IS
     'Internal. SQL of all profiles of a model in two steps: as the lines alone give them, and, over these as p, with all that is added.';
+
+-- All profiles in one pass of several over the lines, from hash_from on: the same rows as all_profiles_query gives, as fast
+-- as can be. Ledgers come out of the pass itself, visits are counted by a query of their own, in which parallel workers help,
+-- and both stand in the order of the profiles, so that only accounts and products are joined.
+CREATE FUNCTION rfm.pass_query(model text, settings rfm.settings, hash_from bigint) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s           rfm.settings := settings;
+    as_of       text := rfm.as_of_sql(s);
+    customer    text := rfm.id_type(s.order_lines, 'customer_id');
+    has_cost    boolean := s.products IS NOT NULL AND rfm.column_type(s.products, 'cost') IS NOT NULL;
+    no_twins    boolean := s.accounts IS NOT NULL AND rfm.is_unique(s.accounts, 'customer_id');
+BEGIN
+    IF s.visits IS NOT NULL AND rfm.id_type(s.visits, 'customer_id') <> customer THEN
+        RETURN (SELECT format('WITH p AS (%s) %s', q.profile_rows, q.profiles) FROM rfm.all_profiles_query(model, s, false, hash_from) q);
+    END IF;
+    RETURN format(
+        'SELECT u.*, %s, %s, CASE WHEN u.customer_id IS NULL THEN %s END AS as_of, CASE WHEN u.customer_id IS NULL THEN %s END AS registered%s%18$s'
+        ' FROM ((SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount, l.product_id, %6$s, %3$s, %7$L, %8$s, %9$s, %10$s, l.voided_at) AS profiles'
+        ' FROM %11$I.valid_lines l%12$s) g CROSS JOIN LATERAL rfm.unpack(g.profiles, %13$s, %7$L) AS u(customer_id %14$s, %15$s, sessions_after_purchase bigint,'
+        ' return_sessions bigint, ledger rfm.ledger, next_change_at timestamptz, next_hash bigint%19$s))%16$s%17$s',
+        CASE WHEN s.accounts IS NULL THEN 'NULL::text AS channel, NULL::timestamptz AS signed_up_at, false AS has_account'
+             ELSE 'a.channel, a.signed_up_at, a.customer_id IS NOT NULL AS has_account' END,
+        CASE WHEN s.products IS NULL THEN 'NULL::text AS first_category, NULL::text AS first_brand, NULL::text AS first_product'
+             ELSE 'h.category AS first_category, h.brand AS first_brand, h.name AS first_product' END,
+        as_of, rfm.registered_sql(s, no_twins),
+        (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)),
+        rfm.window_start_sql(s, as_of), s.time_zone, pg_size_bytes(s.build_memory), hash_from,
+        CASE WHEN has_cost THEN 'c.cost' ELSE 'NULL::numeric' END, model,
+        CASE WHEN has_cost THEN format(' LEFT JOIN %I.unique_products c ON c.product_id = l.product_id', model) END,
+        CASE WHEN s.visits IS NULL THEN 'NULL' ELSE format('rfm.count_visits(rfm.visit_boundaries(g.profiles), %L)',
+            format('SELECT rfm.visits_all(%s, %s, x.visited_at, $1, %s, %L) FROM %s x', rfm.id_column(s.visits, 'customer_id'),
+                rfm.id_column(s.visits, 'session_id'), as_of, s.time_zone, s.visits)) END,
+        customer, rfm.profile_columns(s),
+        CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN (%s) a ON a.customer_id = u.customer_id', rfm.unique_accounts_query(s, NULL, no_twins)) END,
+        CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %I.unique_products h ON h.product_id = u.first_product_id', model) END,
+        CASE WHEN s.lookback IS NULL THEN ', NULL::timestamptz AS window_line_at' END,
+        CASE WHEN s.lookback IS NOT NULL THEN ', window_line_at timestamptz' END);
+END $$;
+COMMENT ON FUNCTION rfm.pass_query(text, rfm.settings, bigint) IS
+    'Internal. SQL of all profiles of a model in one pass of several, with the column next_hash.';
 
 -- The profiles of the customers in $1, an array of text, and of lines without customer if $2, from what is read of them
 -- through the indexes of the relations: in full, as a query.

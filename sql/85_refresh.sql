@@ -75,11 +75,10 @@ BEGIN
     ELSIF relation IS NULL THEN
         EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
                        CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
-        EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
-                       CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
-        IF storage = 'table' AND name = 'profiles' THEN
-            EXECUTE format('CREATE INDEX profiles_next_change ON %I.profiles (next_change_at) WHERE next_change_at IS NOT NULL', model);
-            EXECUTE format('CREATE INDEX profiles_window_line ON %I.profiles (window_line_at) WHERE window_line_at IS NOT NULL', model);
+        -- a table is indexed when it is filled
+        IF storage <> 'table' OR name <> 'profiles' THEN
+            EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
+                           CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
         END IF;
     END IF;
 END $$;
@@ -301,27 +300,70 @@ CREATE FUNCTION rfm.compared_list(columns text[], relation text) RETURNS text
             FROM pg_catalog.unnest(columns) c);
 COMMENT ON FUNCTION rfm.compared_list(text[], text) IS 'Internal. Columns of a relation in a form that has an operator of equality.';
 
+-- Writes the profiles that a query gives into an empty table. Where the next pass starts is told by a setting of the
+-- transaction, since rows that are inserted return what is stored only. as_of is SQL.
+CREATE FUNCTION rfm.fill_profiles_query(model text, query text, as_of text, hash_from bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    profiles regclass := rfm.model_relation(model, 'profiles');
+    columns  text[] := ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = profiles AND attnum > 0 AND NOT attisdropped
+                             AND attname <> 'segment_since' ORDER BY attnum);
+BEGIN
+    RETURN format('INSERT INTO %s (%s, segment_since) SELECT %s, CASE WHEN d.orders > 0 THEN %s END FROM (%s) d'
+        ' WHERE CASE WHEN d.customer_id IS NULL THEN set_config(''rfm.next_hash'', coalesce(d.next_hash::text, ''''), true) IS %s NULL ELSE true END',
+        profiles, (SELECT string_agg(format('%I', c), ', ') FROM unnest(columns) c), (SELECT string_agg(format('d.%I', c), ', ') FROM unnest(columns) c),
+        -- the row is of the first pass, but all passes leave the setting
+        as_of, query, CASE WHEN hash_from = 0 THEN 'NOT' END);
+END $$;
+COMMENT ON FUNCTION rfm.fill_profiles_query(text, text, text, bigint) IS
+    'Internal. SQL that writes profiles into an empty table; leaves in the setting rfm.next_hash where the next pass starts.';
+
+CREATE FUNCTION rfm.index_profiles(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE UNIQUE INDEX profiles_key ON %I.profiles (customer_id)', model);
+    EXECUTE format('CREATE INDEX profiles_next_change ON %I.profiles (next_change_at) WHERE next_change_at IS NOT NULL', model);
+    EXECUTE format('CREATE INDEX profiles_window_line ON %I.profiles (window_line_at) WHERE window_line_at IS NOT NULL', model);
+END $$;
+COMMENT ON FUNCTION rfm.index_profiles(text) IS 'Internal. Makes the indexes of the profiles of a model with storage table.';
+
 -- Computes all profiles. Goes in passes where build_memory asks for it.
 CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    as_of     text := rfm.as_of_sql(settings);
+    filled    boolean := rfm.model_relation(model, 'profiles_key') IS NOT NULL;
     hash_from bigint := 0;
     next_hash bigint;
+    query     text;
     written   bigint;
     changed   bigint := 0;
 BEGIN
     LOOP
         -- the row without customer_id belongs to the first pass; it tells where the next one starts
-        EXECUTE rfm.write_profiles_query(model,
-            (SELECT format('WITH p AS (%s) %s', q.profile_rows, q.profiles) FROM rfm.all_profiles_query(model, settings, false, hash_from) q),
-            CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
-            rfm.as_of_sql(settings), hash_from)
-            INTO written, next_hash;
+        query := rfm.pass_query(model, settings, hash_from);
+        IF filled THEN
+            EXECUTE rfm.write_profiles_query(model, query,
+                CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
+                as_of, hash_from)
+                INTO written, next_hash;
+        ELSE
+            EXECUTE rfm.fill_profiles_query(model, query, as_of, hash_from);
+            GET DIAGNOSTICS written = ROW_COUNT;
+            written := written - CASE WHEN hash_from = 0 THEN 1 ELSE 0 END;
+            next_hash := nullif(current_setting('rfm.next_hash'), '')::bigint;
+        END IF;
         changed := changed + written;
         EXIT WHEN next_hash IS NULL;
+        IF next_hash <= hash_from THEN
+            RAISE EXCEPTION 'the pass from hash % on ended at %', hash_from, next_hash USING ERRCODE = 'internal_error';
+        END IF;
         hash_from := next_hash;
         PERFORM rfm.report_stage(model, 'profiles', (5 + 70 * hash_from / 4294967296.0)::int);
     END LOOP;
+    IF NOT filled THEN
+        PERFORM rfm.index_profiles(model);
+    END IF;
     RETURN changed;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
@@ -494,8 +536,9 @@ END $$;
 COMMENT ON FUNCTION rfm.take_changes(text, rfm.settings, text) IS
     'Internal. The customers whose profiles must be computed again; or, as reason, why all of them. Takes the recorded changes away.';
 
+-- What the refresh of a large model sorts and hashes beside its profiles is small against these: it may take an eighth.
 CREATE FUNCTION rfm.refresh_tables(model text, refresh_id bigint, full_rebuild boolean) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET work_mem = '4MB' AS $$
 DECLARE
     s        rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
     todo     record;
@@ -503,6 +546,7 @@ DECLARE
     changed  bigint := 0;
     compiled text;
 BEGIN
+    PERFORM set_config('work_mem', greatest(pg_size_bytes(s.build_memory) / 8192, 64)::text, true);
     PERFORM rfm.report_stage(model, 'profiles', 5);
     EXECUTE format('SELECT reason FROM %I.refresh_log l WHERE l.refresh_id = $1', model) INTO compiled USING refresh_id;
     EXECUTE format('DELETE FROM %I.replaced_profiles', model);

@@ -24,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -44,30 +45,6 @@
 #define WINDOW_START_ARG	4
 #define AS_OF_ARG			5
 #define TIME_ZONE_ARG		6
-
-/* One month of a state. */
-typedef struct LedgerMonth
-{
-	int32		month:31;		/* since MONTH_EPOCH */
-	uint32		purchased:1;	/* has a purchase line */
-	MoneySum	revenue;		/* adjustments too */
-} LedgerMonth;
-
-typedef struct LedgerState
-{
-	int32		vl_len_;
-	uint8		form;			/* IS_STATE */
-	bool		has_margin;
-	bool		has_window;		/* whether window_start is known */
-	uint32		nmonths;
-	uint32		capacity;
-	TimestampTz window_start;
-	TimestampTz window_line_at;	/* DT_NOEND without */
-	TimestampTz next_line_at;	/* DT_NOEND without */
-	MoneySum	margin_revenue;
-	MoneySum	margin_cost;
-	LedgerMonth months[FLEXIBLE_ARRAY_MEMBER];	/* ascending */
-} LedgerState;
 
 /* A packed ledger being read, month by month. */
 typedef struct LedgerReader
@@ -102,8 +79,8 @@ state_size(uint32 capacity)
 }
 
 /* An empty state, palloc'd. */
-static LedgerState *
-state_new(uint32 capacity)
+LedgerState *
+ledger_new(uint32 capacity)
 {
 	Size		size = state_size(capacity);
 	LedgerState *state = palloc0(size);
@@ -116,8 +93,8 @@ state_new(uint32 capacity)
 }
 
 /* A month of the state, made where missing; the state may move, into CurrentMemoryContext. */
-static LedgerMonth *
-state_month(LedgerState **state_p, int32 month)
+LedgerMonth *
+ledger_get_month(LedgerState **state_p, int32 month)
 {
 	LedgerState *state = *state_p;
 	uint32		low = 0;
@@ -138,7 +115,7 @@ state_month(LedgerState **state_p, int32 month)
 
 	if (state->nmonths == state->capacity)
 	{
-		LedgerState *larger = state_new(Max(2 * state->capacity, FIRST_CAPACITY));
+		LedgerState *larger = ledger_new(Max(2 * state->capacity, FIRST_CAPACITY));
 		uint32		capacity = larger->capacity;
 
 		memcpy(larger, state, state_size(state->nmonths));
@@ -224,8 +201,8 @@ get_time(LedgerReader *reader)
 }
 
 /* The packed form of a state, palloc'd; nothing is left over. */
-static struct varlena *
-state_pack(const LedgerState *state)
+struct varlena *
+ledger_pack(const LedgerState *state)
 {
 	/* at most: 14 bytes for a sum, 5 for a month */
 	struct varlena *ledger = palloc(VARHDRSZ + 1 + 2 * sizeof(TimestampTz) + 2 * 14 + (Size) state->nmonths * (5 + 14));
@@ -280,7 +257,7 @@ ledger_read(LedgerReader *reader, Datum datum)
 	struct varlena *ledger = PG_DETOAST_DATUM_PACKED(datum);
 
 	if (ledger_form(ledger) == IS_STATE)
-		ledger = state_pack((LedgerState *) PG_DETOAST_DATUM(PointerGetDatum(ledger)));
+		ledger = ledger_pack((LedgerState *) PG_DETOAST_DATUM(PointerGetDatum(ledger)));
 	reader->next = (const uint8 *) VARDATA_ANY(ledger);
 	reader->end = reader->next + VARSIZE_ANY_EXHDR(ledger);
 	reader->flags = *reader->next++;
@@ -331,7 +308,7 @@ state_from_datum(Datum datum)
 
 	if (ledger_form(ledger) == IS_STATE)
 		return (LedgerState *) ledger;
-	state = state_new(FIRST_CAPACITY);
+	state = ledger_new(FIRST_CAPACITY);
 	ledger_read(&reader, PointerGetDatum(ledger));
 	state->window_line_at = reader.window_line_at;
 	state->next_line_at = reader.next_line_at;
@@ -340,7 +317,7 @@ state_from_datum(Datum datum)
 	state->margin_cost = money_sum(reader.margin_cost);
 	while (ledger_read_month(&reader))
 	{
-		LedgerMonth *month = state_month(&state, (int32) reader.month);
+		LedgerMonth *month = ledger_get_month(&state, (int32) reader.month);
 
 		month->purchased = reader.purchased;
 		month->revenue = money_sum(reader.revenue);
@@ -355,8 +332,8 @@ PG_FUNCTION_INFO_V1(rfm_ledger_combine);
 PG_FUNCTION_INFO_V1(rfm_ledger_final);
 
 /* Months since MONTH_EPOCH of a date in days since 2000-01-01. */
-static int32
-date_month(int32 date)
+int32
+ledger_month(int32 date)
 {
 	int			year,
 				month,
@@ -370,7 +347,7 @@ date_month(int32 date)
 static LedgerState *
 state_add(LedgerState *state, TimestampTz at, int32 month, int64 amount, bool has_cost, Datum cost)
 {
-	LedgerMonth *entry = state_month(&state, month);
+	LedgerMonth *entry = ledger_get_month(&state, month);
 
 	money_sum_add(&entry->revenue, amount);
 	entry->purchased |= amount >= 0;
@@ -425,7 +402,7 @@ rfm_ledger_accum(PG_FUNCTION_ARGS)
 		if (TIMESTAMP_NOT_FINITE(at))
 			goto done;
 		if (state == NULL)
-			state = state_new(FIRST_CAPACITY);
+			state = ledger_new(FIRST_CAPACITY);
 		state->next_line_at = Min(state->next_line_at, at);
 		goto done;
 	}
@@ -433,10 +410,10 @@ rfm_ledger_accum(PG_FUNCTION_ARGS)
 		rfm_infinite_line();
 
 	amount = money_from_datum(PG_GETARG_DATUM(AMOUNT_ARG), call->amount_kind);
-	month = date_month(zone_date(time_read_zone(&call->at, zone), at));
+	month = ledger_month(zone_date(time_read_zone(&call->at, zone), at));
 	window_start = PG_ARGISNULL(WINDOW_START_ARG) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(WINDOW_START_ARG);
 	if (state == NULL)
-		state = state_new(FIRST_CAPACITY);
+		state = ledger_new(FIRST_CAPACITY);
 	if (!state->has_window)
 	{
 		state->has_window = true;
@@ -469,7 +446,7 @@ rfm_ledger_combine(PG_FUNCTION_ARGS)
 	if (a->has_window && b->has_window && a->window_start != b->window_start)
 		rfm_window_changed();
 
-	result = state_new(a->nmonths + b->nmonths);
+	result = ledger_new(a->nmonths + b->nmonths);
 	memcpy(result->months, a->months, a->nmonths * sizeof(LedgerMonth));
 	result->nmonths = a->nmonths;
 	result->has_window = a->has_window || b->has_window;
@@ -483,7 +460,7 @@ rfm_ledger_combine(PG_FUNCTION_ARGS)
 	money_sum_merge(&result->margin_cost, &b->margin_cost);
 	for (uint32 i = 0; i < b->nmonths; i++)
 	{
-		LedgerMonth *month = state_month(&result, b->months[i].month);
+		LedgerMonth *month = ledger_get_month(&result, b->months[i].month);
 
 		month->purchased |= b->months[i].purchased;
 		money_sum_merge(&month->revenue, &b->months[i].revenue);
@@ -497,7 +474,7 @@ rfm_ledger_final(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(state_pack(state_from_datum(PG_GETARG_DATUM(0))));
+	PG_RETURN_POINTER(ledger_pack(state_from_datum(PG_GETARG_DATUM(0))));
 }
 
 /* ---------- text ---------- */
@@ -651,6 +628,19 @@ PG_FUNCTION_INFO_V1(rfm_ledger_recv);
 PG_FUNCTION_INFO_V1(rfm_ledger_send);
 PG_FUNCTION_INFO_V1(rfm_ledger_bytes);
 
+/* Whether a type is that of ledgers. */
+bool
+ledger_is_type(Oid type)
+{
+	Oid			output;
+	bool		is_varlena;
+	FmgrInfo	info;
+
+	getTypeOutputInfo(type, &output, &is_varlena);
+	fmgr_info(output, &info);
+	return info.fn_addr == rfm_ledger_out;
+}
+
 /* The bytes of a stored ledger, to compare. */
 Datum
 rfm_ledger_bytes(PG_FUNCTION_ARGS)
@@ -697,7 +687,7 @@ static struct varlena *
 ledger_parse(const char *text)
 {
 	char	   *rest = pstrdup(text);
-	LedgerState *state = state_new(FIRST_CAPACITY);
+	LedgerState *state = ledger_new(FIRST_CAPACITY);
 	struct varlena *ledger;
 	char	   *word;
 	StringInfoData written;
@@ -714,14 +704,14 @@ ledger_parse(const char *text)
 		state->margin_cost = money_sum(word_money(word, 95, "ledger"));
 	while ((word = take_word(&rest)) != NULL)
 	{
-		LedgerMonth *month = state_month(&state, word_month(word, "ledger"));
+		LedgerMonth *month = ledger_get_month(&state, word_month(word, "ledger"));
 
 		CHECK_FOR_INTERRUPTS();
 		month->purchased = strcmp(need_word(&rest, "ledger"), "p") == 0;
 		month->revenue = money_sum(word_money(need_word(&rest, "ledger"), 95, "ledger"));
 	}
 
-	ledger = state_pack(state);
+	ledger = ledger_pack(state);
 	initStringInfo(&written);
 	ledger_put(&written, PointerGetDatum(ledger));
 	if (strcmp(written.data, text) != 0)
@@ -954,7 +944,7 @@ rfm_cohorts_accum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("first_order_date is infinite"),
 				 errhint("Give the date that unpack of a profile gives.")));
-	cohort = date_month(date);
+	cohort = ledger_month(date);
 	ledger_read(&reader, PG_GETARG_DATUM(2));
 	while (ledger_read_month(&reader))
 	{

@@ -94,10 +94,11 @@ line_read(LineReader *reader, FunctionCallInfo fcinfo, IdHeap *heap, Line *line)
 		line->at >= PG_GETARG_TIMESTAMPTZ(AS_OF_ARG(reader)))
 	{
 		/* one at infinity never comes due */
-		if (!line->assigned || TIMESTAMP_NOT_FINITE(line->at))
+		if (TIMESTAMP_NOT_FINITE(line->at))
 			return false;
 		line->is_next = true;
-		read_customer(reader, fcinfo, heap, line);
+		if (line->assigned)
+			read_customer(reader, fcinfo, heap, line);
 		return true;
 	}
 	if (TIMESTAMP_NOT_FINITE(line->at))

@@ -614,7 +614,7 @@ rfm_profile_unpack(PG_FUNCTION_ARGS)
 		profile = profile_compact(profile, NULL, false, 0);
 	heap = profile_heap(profile);
 	unpacker = unpacker_begin(fcinfo, ID_NONE, profile->order_kind, profile->product_kind,
-							  &heap, profile->window_start);
+							  &heap, profile->window_start, PG_GETARG_TEXT_PP(1));
 	order_summary_init(&row.summary);
 	for (uint32 i = 0; i < profile->norders; i++)
 		order_summary_add(&row.summary, &profile->orders[i], profile->order_kind, &heap,
@@ -622,6 +622,7 @@ rfm_profile_unpack(PG_FUNCTION_ARGS)
 	row.assigned = true;
 	row.lines = profile->lines;
 	row.revenue = money_sum_value(&profile->revenue);
+	row.next_change_at = DT_NOEND;
 	unpacker_put(unpacker, &row);
 	return (Datum) 0;
 }

@@ -19,8 +19,12 @@
  * hash range are dropped and from then on ignored.  The result then says where
  * the next pass has to start, so that each pass does as much as fits.
  *
+ * Where the cost of a line is an argument, too, each customer has a ledger
+ * besides, in an array of its own: the first month inline, further months in
+ * another array, as a list.  Ledger 0 is that of lines without customer.
+ *
  * The result is an expanded object, which hands the arrays over without a
- * copy; flattened, it is the three arrays one after the other.
+ * copy; flattened, it is the arrays one after the other.
  */
 #include "rfm.h"
 
@@ -39,6 +43,8 @@
 #define HASH_END		(INT64CONST(1) << 32)	/* one beyond the last hash */
 #define NO_ENTRY		0		/* an empty slot; entries count from 1 */
 #define NO_ORDER		(-2)	/* greatest of an inline order that is not there, or not yet */
+#define NOBODY			0		/* the ledger of lines without customer */
+#define NO_MONTH		(-(1 << 30))	/* month of a ledger that has none, or not yet */
 #define MAX_ENTRIES		((uint32) 1 << 30)
 #define MIN_LIMIT		((Size) 1024 * 1024)
 
@@ -59,6 +65,34 @@ typedef struct FurtherOrder
 	Order		order;			/* next: list of the same customer */
 	uint64		customer;		/* entry it belongs to */
 } FurtherOrder;
+
+/* What a customer's lines brought by month, and when that changes.  Times are DT_NOEND without. */
+typedef struct Ledger
+{
+	TimestampTz window_line_at;
+	TimestampTz next_line_at;
+	TimestampTz voided_at;		/* the next line to be voided */
+	MoneySum	margin_revenue;
+	MoneySum	margin_cost;
+	LedgerMonth month;			/* the month seen first */
+	uint32		further:31;		/* list of further ones */
+	uint32		has_margin:1;
+} Ledger;
+
+typedef struct FurtherMonth
+{
+	LedgerMonth month;
+	uint32		next;			/* list of the same customer */
+} FurtherMonth;
+
+/* What a ledger needs of a line beside the line. */
+typedef struct LedgerLine
+{
+	TimestampTz voided_at;		/* DT_NOEND without */
+	int64		cost;
+	int32		month;
+	bool		has_cost;
+} LedgerLine;
 
 /* A slot of an index: empty when entry is NO_ENTRY. */
 typedef struct Slot
@@ -82,26 +116,31 @@ typedef struct ProfileSetHeader
 	uint8		customer_kind;
 	uint8		order_kind;
 	uint8		product_kind;
+	bool		has_ledgers;
 	int64		hash_from;		/* customers with a hash in [from, to) */
 	int64		hash_to;
 	int64		unassigned_lines;	/* purchase lines without customer, in the window */
 	MoneySum	unassigned_revenue;
 	uint32		ncustomers;
 	uint32		nfurther;
+	uint32		nmonths;		/* further ones */
 	int64		heap_used;
 	TimestampTz window_start;
 } ProfileSetHeader;
 
 #define FLAT_HEADER_SIZE MAXALIGN(sizeof(ProfileSetHeader))
 
-typedef struct ProfileSet
+struct ProfileSet
 {
 	ExpandedObjectHeader eoh;	/* ready for the final function */
 	ProfileSetHeader header;
 	Customer   *customers;		/* entry i stands at i − 1 */
 	FurtherOrder *further;
+	Ledger	   *ledgers;		/* NULL without; entry i stands at i */
+	FurtherMonth *months;
 	uint32		max_customers;
 	uint32		max_further;
+	uint32		max_months;
 	IdHeap		heap;
 	EntryIndex		customer_index;
 	EntryIndex		order_index;	/* orders of customers with many */
@@ -113,7 +152,9 @@ typedef struct ProfileSet
 	IdHeap		batch_heap;
 	int			nbatch;
 	Line		batch[BATCH_LINES];
-} ProfileSet;
+	AmountKind	cost_kind;
+	LedgerLine	ledger_batch[BATCH_LINES];
+};
 
 /* ---------- index ---------- */
 
@@ -184,6 +225,124 @@ order_index_add(ProfileSet *set, uint32 entry)
 	index_add(&set->order_index, order_slot_hash(set, further->customer, further->order.id), entry);
 }
 
+/* ---------- ledgers ---------- */
+
+/* A ledger without lines. */
+static inline void
+ledger_init(Ledger *ledger)
+{
+	memset(ledger, 0, sizeof(*ledger));
+	ledger->window_line_at = ledger->next_line_at = ledger->voided_at = DT_NOEND;
+	ledger->month.month = NO_MONTH;
+}
+
+/* A month of a ledger, made where missing. */
+static LedgerMonth *
+get_month(ProfileSet *set, uint32 entry, int32 month)
+{
+	Ledger	   *ledger = &set->ledgers[entry];
+	FurtherMonth *further;
+
+	if (ledger->month.month == NO_MONTH)
+		ledger->month.month = month;
+	if (ledger->month.month == month)
+		return &ledger->month;
+	for (uint32 i = ledger->further; i != NO_ENTRY; i = set->months[i - 1].next)
+		if (set->months[i - 1].month.month == month)
+			return &set->months[i - 1].month;
+
+	if (set->header.nmonths == set->max_months)
+	{
+		set->max_months = Max(set->max_months * 2, 256);
+		set->months = set->months ? repalloc_huge(set->months, (Size) set->max_months * sizeof(FurtherMonth)) :
+			MemoryContextAlloc(set->context, set->max_months * sizeof(FurtherMonth));
+	}
+	further = &set->months[set->header.nmonths++];
+	memset(further, 0, sizeof(*further));
+	further->month.month = month;
+	further->next = ledger->further;
+	ledger->further = set->header.nmonths;
+	return &further->month;
+}
+
+/* Adds a line. */
+static inline void
+ledger_add(ProfileSet *set, uint32 entry, const Line *line, const LedgerLine *more)
+{
+	Ledger	   *ledger = &set->ledgers[entry];
+	LedgerMonth *month;
+
+	ledger->voided_at = Min(ledger->voided_at, more->voided_at);
+	if (line->is_next)
+	{
+		ledger->next_line_at = Min(ledger->next_line_at, line->at);
+		return;
+	}
+	if (line->in_window)
+	{
+		ledger->window_line_at = Min(ledger->window_line_at, line->at);
+		if (more->has_cost && line->amount >= 0)
+		{
+			ledger->has_margin = true;
+			money_sum_add(&ledger->margin_revenue, line->amount);
+			money_sum_add(&ledger->margin_cost, more->cost);
+		}
+	}
+	month = get_month(set, entry, more->month);
+	month->purchased |= line->amount >= 0;
+	money_sum_add(&month->revenue, line->amount);
+}
+
+/* Takes over a month of another set. */
+static inline void
+merge_month(ProfileSet *set, uint32 entry, const LedgerMonth *from)
+{
+	LedgerMonth *month = get_month(set, entry, from->month);
+
+	month->purchased |= from->purchased;
+	money_sum_merge(&month->revenue, &from->revenue);
+}
+
+/* Takes over a ledger of another set. */
+static void
+merge_ledger(ProfileSet *set, uint32 entry, const ProfileSet *other, const Ledger *from)
+{
+	Ledger	   *ledger = &set->ledgers[entry];
+
+	ledger->window_line_at = Min(ledger->window_line_at, from->window_line_at);
+	ledger->next_line_at = Min(ledger->next_line_at, from->next_line_at);
+	ledger->voided_at = Min(ledger->voided_at, from->voided_at);
+	ledger->has_margin |= from->has_margin;
+	money_sum_merge(&ledger->margin_revenue, &from->margin_revenue);
+	money_sum_merge(&ledger->margin_cost, &from->margin_cost);
+	if (from->month.month == NO_MONTH)
+		return;
+	merge_month(set, entry, &from->month);
+	for (uint32 i = from->further; i != NO_ENTRY; i = other->months[i - 1].next)
+		merge_month(set, entry, &other->months[i - 1].month);
+}
+
+/* A ledger in the form that can be packed, or NULL when it has no line; the state may move. */
+static const LedgerState *
+ledger_state(const ProfileSet *set, uint32 entry, LedgerState **state)
+{
+	const Ledger *ledger = &set->ledgers[entry];
+
+	if (ledger->month.month == NO_MONTH && ledger->next_line_at == DT_NOEND)
+		return NULL;
+	(*state)->nmonths = 0;
+	(*state)->window_line_at = ledger->window_line_at;
+	(*state)->next_line_at = ledger->next_line_at;
+	(*state)->has_margin = ledger->has_margin;
+	(*state)->margin_revenue = ledger->margin_revenue;
+	(*state)->margin_cost = ledger->margin_cost;
+	if (ledger->month.month != NO_MONTH)
+		*ledger_get_month(state, ledger->month.month) = ledger->month;
+	for (uint32 i = ledger->further; i != NO_ENTRY; i = set->months[i - 1].next)
+		*ledger_get_month(state, set->months[i - 1].month.month) = set->months[i - 1].month;
+	return *state;
+}
+
 /* ---------- the set ---------- */
 
 /* An empty set of customers with hashes in [from, to), in a context of its own. */
@@ -199,12 +358,18 @@ set_new(MemoryContext parent, const ProfileSetHeader *like, int64 hash_from, int
 	set->header.hash_to = hash_to;
 	set->header.ncustomers = 0;
 	set->header.nfurther = 0;
+	set->header.nmonths = 0;
 	set->header.heap_used = 0;
 	set->limit = limit;
 	set->heap.context = context;
 	set->batch_heap.context = context;
 	set->max_customers = 1024;
 	set->customers = MemoryContextAlloc(context, set->max_customers * sizeof(Customer));
+	if (like->has_ledgers)
+	{
+		set->ledgers = MemoryContextAlloc(context, (set->max_customers + 1) * sizeof(Ledger));
+		ledger_init(&set->ledgers[NOBODY]);
+	}
 	set->max_further = 256;
 	set->further = MemoryContextAlloc(context, set->max_further * sizeof(FurtherOrder));
 	index_init(&set->customer_index, context, 2048);
@@ -217,6 +382,8 @@ set_memory(const ProfileSet *set)
 {
 	return (Size) set->max_customers * sizeof(Customer) +
 		(Size) set->max_further * sizeof(FurtherOrder) +
+		(set->ledgers ? ((Size) set->max_customers + 1) * sizeof(Ledger) : 0) +
+		(Size) set->max_months * sizeof(FurtherMonth) +
 		((Size) set->customer_index.mask + 1) * sizeof(Slot) +
 		(set->order_index.slots ? ((Size) set->order_index.mask + 1) * sizeof(Slot) : 0) +
 		set->heap.capacity;
@@ -227,7 +394,7 @@ static inline bool
 set_is_too_large(const ProfileSet *set)
 {
 	return set_memory(set) > set->limit || set->header.ncustomers > MAX_ENTRIES ||
-		set->header.nfurther > MAX_ENTRIES;
+		set->header.nfurther > MAX_ENTRIES || set->header.nmonths > MAX_ENTRIES;
 }
 
 /* Bytes of the flat form. */
@@ -235,7 +402,9 @@ static Size
 set_flat_size(const ProfileSet *set)
 {
 	return FLAT_HEADER_SIZE + (Size) set->header.ncustomers * sizeof(Customer) +
-		(Size) set->header.nfurther * sizeof(FurtherOrder) + set->heap.used;
+		(Size) set->header.nfurther * sizeof(FurtherOrder) + set->heap.used +
+		(set->header.has_ledgers ? ((Size) set->header.ncustomers + 1) * sizeof(Ledger) : 0) +
+		(Size) set->header.nmonths * sizeof(FurtherMonth);
 }
 
 /*
@@ -276,6 +445,8 @@ add_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
 	customer->hash = hash;
 	customer->order.next = NO_ENTRY;
 	customer->order.greatest = NO_ORDER;
+	if (set->ledgers)
+		ledger_init(&set->ledgers[entry]);
 	index_add(&set->customer_index, hash, entry);
 	return entry;
 }
@@ -368,6 +539,8 @@ reserve_customers(ProfileSet *set, uint32 more)
 	{
 		set->max_customers = Max(set->max_customers * 2, set->header.ncustomers + more);
 		set->customers = repalloc_huge(set->customers, (Size) set->max_customers * sizeof(Customer));
+		if (set->ledgers)
+			set->ledgers = repalloc_huge(set->ledgers, ((Size) set->max_customers + 1) * sizeof(Ledger));
 	}
 	index_reserve(&set->customer_index, set->context, more);
 }
@@ -405,6 +578,8 @@ merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
 	customer = &set->customers[entry - 1];
 	add_lines(customer, from->lines);
 	money_sum_merge(&customer->revenue, &from->revenue);
+	if (set->ledgers)
+		merge_ledger(set, entry, other, &other->ledgers[from - other->customers + 1]);
 	if (from->order.greatest == NO_ORDER)
 	{
 		keep_without_order(customer);
@@ -424,6 +599,8 @@ merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
 static void
 merge_set(ProfileSet *set, const ProfileSet *other)
 {
+	if (set->ledgers)
+		merge_ledger(set, NOBODY, other, &other->ledgers[NOBODY]);
 	for (uint32 i = 0; i < other->header.ncustomers; i++)
 	{
 		const Customer *from = &other->customers[i];
@@ -456,6 +633,7 @@ keep_limit(ProfileSet *set)
 		smaller->reader = set->reader;
 		smaller->reader.at.context = smaller->context;
 		smaller->reader.at.zone_name = NULL;
+		smaller->cost_kind = set->cost_kind;
 		merge_set(smaller, set);
 		MemoryContextDelete(set->context);
 		set = smaller;
@@ -486,6 +664,11 @@ apply_batch(ProfileSet *set)
 			entries[i] = add_customer(set, line->customer, line->hash, &set->batch_heap);
 		PREFETCH(&set->customers[entries[i] - 1]);
 		PREFETCH((char *) &set->customers[entries[i]] - 1);
+		if (set->ledgers)
+		{
+			PREFETCH(&set->ledgers[entries[i]]);
+			PREFETCH((char *) &set->ledgers[entries[i] + 1] - 1);
+		}
 	}
 	for (int i = 0; i < set->nbatch; i++)
 	{
@@ -497,6 +680,8 @@ apply_batch(ProfileSet *set)
 		if (unlikely(!is_customer(set, entry, line->customer, &set->batch_heap)))
 			entry = get_customer(set, line->customer, line->hash, &set->batch_heap);
 		customer = &set->customers[entry - 1];
+		if (set->ledgers)
+			ledger_add(set, entry, line, &set->ledger_batch[i]);
 		if (unlikely(line->is_next))
 		{
 			keep_without_order(customer);
@@ -530,6 +715,8 @@ PG_FUNCTION_INFO_V1(rfm_profile_set_out);
 PG_FUNCTION_INFO_V1(rfm_profile_set_recv);
 PG_FUNCTION_INFO_V1(rfm_profile_set_send);
 PG_FUNCTION_INFO_V1(rfm_profile_set_unpack);
+PG_FUNCTION_INFO_V1(rfm_profile_set_unpack_visits);
+PG_FUNCTION_INFO_V1(rfm_profile_set_boundaries);
 
 static MemoryContext
 aggregate_context(FunctionCallInfo fcinfo)
@@ -543,7 +730,7 @@ aggregate_context(FunctionCallInfo fcinfo)
 
 /*
  * Starts a state.  Arguments behind those of the lines: build_memory in bytes
- * and hash_from, where this pass starts.
+ * and hash_from, where this pass starts; then cost and voided_at for ledgers.
  */
 static ProfileSet *
 start(FunctionCallInfo fcinfo)
@@ -572,6 +759,7 @@ start(FunctionCallInfo fcinfo)
 					 errmsg("hash_from must be between 0 and 4294967295"),
 					 errhint("Start with 0, then give the next_hash that unpack returned.")));
 	}
+	like.has_ledgers = PG_NARGS() > 11;
 	set = set_new(aggregate_context(fcinfo), &like, hash_from, HASH_END, limit);
 	old = MemoryContextSwitchTo(set->context);
 	line_reader_init(&set->reader, fcinfo, true);
@@ -580,7 +768,24 @@ start(FunctionCallInfo fcinfo)
 	set->header.order_kind = set->reader.order_kind;
 	set->header.product_kind = set->reader.product_kind;
 	set->header.window_start = set->reader.window_start;
+	if (like.has_ledgers)
+		set->cost_kind = money_kind(get_fn_expr_argtype(fcinfo->flinfo, 11));
 	return set;
+}
+
+/* Reads what a ledger needs of a row beside the line. */
+static void
+read_ledger_line(ProfileSet *set, FunctionCallInfo fcinfo, const Line *line, LedgerLine *more)
+{
+	const text *zone = PG_ARGISNULL(8) ? NULL : PG_GETARG_TEXT_PP(8);
+
+	more->has_cost = line->assigned && !PG_ARGISNULL(11);
+	more->cost = more->has_cost ? money_from_datum(PG_GETARG_DATUM(11), set->cost_kind) : 0;
+	more->voided_at = DT_NOEND;
+	if (!PG_ARGISNULL(12) && !PG_ARGISNULL(7) && PG_GETARG_TIMESTAMPTZ(12) >= PG_GETARG_TIMESTAMPTZ(7))
+		more->voided_at = PG_GETARG_TIMESTAMPTZ(12);
+	if (!line->is_next)
+		more->month = ledger_month(zone_date(time_read_zone(&set->reader.at, zone), line->at));
 }
 
 /* Transition: reads the line into the batch, which is applied when full. */
@@ -593,9 +798,15 @@ rfm_profile_all_accum(PG_FUNCTION_ARGS)
 
 	if (!line_read(&set->reader, fcinfo, &set->batch_heap, line))
 		PG_RETURN_POINTER(set);
+	if (set->ledgers)
+		read_ledger_line(set, fcinfo, line, &set->ledger_batch[set->nbatch]);
 	if (!line->assigned)
 	{
-		if (line->in_window && set->header.hash_from == 0)
+		if (set->header.hash_from > 0)
+			PG_RETURN_POINTER(set);
+		if (set->ledgers)
+			ledger_add(set, NOBODY, line, &set->ledger_batch[set->nbatch]);
+		if (!line->is_next && line->in_window)
 		{
 			money_sum_add(&set->header.unassigned_revenue, line->amount);
 			set->header.unassigned_lines += line->amount >= 0;
@@ -672,6 +883,13 @@ flatten(ProfileSet *set, char *target)
 	target += (Size) set->header.nfurther * sizeof(FurtherOrder);
 	if (set->heap.used > 0)
 		memcpy(target, set->heap.data, set->heap.used);
+	target += set->heap.used;
+	if (!set->ledgers)
+		return;
+	memcpy(target, set->ledgers, ((Size) set->header.ncustomers + 1) * sizeof(Ledger));
+	target += ((Size) set->header.ncustomers + 1) * sizeof(Ledger);
+	if (set->header.nmonths > 0)
+		memcpy(target, set->months, (Size) set->header.nmonths * sizeof(FurtherMonth));
 }
 
 /* Reads the flat form: a set without index, which points into it. */
@@ -689,6 +907,10 @@ view_flat(ProfileSet *set, const ProfileSetHeader *header)
 	set->heap.data = source;
 	set->heap.used = set->heap.capacity = header->heap_used;
 	set->heap.fixed = true;
+	if (!header->has_ledgers)
+		return;
+	set->ledgers = (Ledger *) (source + header->heap_used);
+	set->months = (FurtherMonth *) (set->ledgers + header->ncustomers + 1);
 }
 
 /* Refuses what does not fit a datum; says what would help. */
@@ -785,8 +1007,8 @@ rfm_profile_all_final(PG_FUNCTION_ARGS)
 /* ---------- the type ---------- */
 
 /* A set from a datum, expanded or flat. */
-static ProfileSet *
-set_from_datum(Datum datum)
+ProfileSet *
+profile_set_from_datum(Datum datum)
 {
 	ProfileSet *set;
 
@@ -795,6 +1017,36 @@ set_from_datum(Datum datum)
 	set = palloc(sizeof(ProfileSet));
 	view_flat(set, (ProfileSetHeader *) PG_DETOAST_DATUM(datum));
 	return set;
+}
+
+/* The number of customers in a set. */
+uint32
+profile_set_customers(const ProfileSet *set)
+{
+	return set->header.ncustomers;
+}
+
+/* What a customer, by number from 0, bought in the window; false if nothing. */
+bool
+profile_set_purchases(const ProfileSet *set, uint32 number, Purchases *purchases)
+{
+	const Customer *customer = &set->customers[number];
+
+	purchases->orders = 0;
+	purchases->last_at = DT_NOBEGIN;
+	for (const Order *order = &customer->order;;)
+	{
+		if (order->first_at != DT_NOEND)
+		{
+			purchases->orders += order->last_at >= set->header.window_start;
+			purchases->last_at = Max(purchases->last_at, order->last_at);
+		}
+		if (order->next == NO_ENTRY)
+			break;
+		order = &set->further[order->next - 1].order;
+	}
+	purchases->revenue = money_sum_value(&customer->revenue);
+	return purchases->orders > 0;
 }
 
 /* No input: a set only comes from profile_all. */
@@ -819,7 +1071,7 @@ rfm_profile_set_recv(PG_FUNCTION_ARGS)
 Datum
 rfm_profile_set_out(PG_FUNCTION_ARGS)
 {
-	ProfileSet *set = set_from_datum(PG_GETARG_DATUM(0));
+	ProfileSet *set = profile_set_from_datum(PG_GETARG_DATUM(0));
 
 	PG_RETURN_CSTRING(psprintf("(%u customers, %u further orders)",
 							   set->header.ncustomers, set->header.nfurther));
@@ -837,23 +1089,48 @@ rfm_profile_set_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
 }
 
-/*
- * unpack(profile_set, time_zone) → a row per customer, after one without
- * customer for the unassigned lines.
- */
-Datum
-rfm_profile_set_unpack(PG_FUNCTION_ARGS)
+/* A customer's orders at a glance. */
+static void
+summarize(const ProfileSet *set, const Customer *customer, OrderSummary *summary)
 {
-	ProfileSet *set = set_from_datum(PG_GETARG_DATUM(0));
+	order_summary_init(summary);
+	for (const Order *order = &customer->order;;)
+	{
+		order_summary_add(summary, order, set->header.order_kind, &set->heap, set->header.window_start);
+		if (order->next == NO_ENTRY)
+			break;
+		order = &set->further[order->next - 1].order;
+	}
+}
+
+/* Puts what the ledger of an entry knows into a row. */
+static void
+put_ledger(const ProfileSet *set, uint32 entry, ProfileRow *row, LedgerState **state)
+{
+	row->next_change_at = DT_NOEND;
+	if (set->ledgers == NULL)
+		return;
+	row->ledger = ledger_state(set, entry, state);
+	row->next_change_at = Min(set->ledgers[entry].next_line_at, set->ledgers[entry].voided_at);
+}
+
+/* A row per customer, after one without customer for the unassigned lines. */
+static void
+unpack_set(FunctionCallInfo fcinfo, const ProfileSet *set, const VisitSet *visits, const text *zone)
+{
 	const ProfileSetHeader *header = &set->header;
 	Unpacker   *unpacker = unpacker_begin(fcinfo, header->customer_kind, header->order_kind,
-										  header->product_kind, &set->heap, header->window_start);
+										  header->product_kind, &set->heap, header->window_start, zone);
 	ProfileRow	row = {0};
+	LedgerState *state = ledger_new(16);
+	VisitCounts counts;
+	uint32		visitors = 0;
 
 	order_summary_init(&row.summary);
 	row.lines = header->unassigned_lines;
 	row.revenue = money_sum_value(&header->unassigned_revenue);
 	row.next_hash = header->hash_to == HASH_END ? 0 : header->hash_to;
+	put_ledger(set, NOBODY, &row, &state);
 	unpacker_put(unpacker, &row);
 
 	row.assigned = true;
@@ -865,15 +1142,54 @@ rfm_profile_set_unpack(PG_FUNCTION_ARGS)
 		row.customer = customer->id;
 		row.lines = customer->lines;
 		row.revenue = money_sum_value(&customer->revenue);
-		order_summary_init(&row.summary);
-		for (const Order *order = &customer->order;;)
+		summarize(set, customer, &row.summary);
+		put_ledger(set, i + 1, &row, &state);
+		row.visits = NULL;
+		if (visits && row.summary.first)
 		{
-			order_summary_add(&row.summary, order, header->order_kind, &set->heap, header->window_start);
-			if (order->next == NO_ENTRY)
-				break;
-			order = &set->further[order->next - 1].order;
+			counts = visit_set_counts(visits, visitors++, &set->heap, customer->id);
+			row.next_change_at = Min(row.next_change_at, counts.next_visit_at);
+			row.visits = &counts;
 		}
 		unpacker_put(unpacker, &row);
 	}
+}
+
+/* unpack(profile_set, time_zone) → rows */
+Datum
+rfm_profile_set_unpack(PG_FUNCTION_ARGS)
+{
+	unpack_set(fcinfo, profile_set_from_datum(PG_GETARG_DATUM(0)), NULL, PG_GETARG_TEXT_PP(1));
 	return (Datum) 0;
+}
+
+/* unpack(profile_set, visit_set, time_zone) → rows with the visits of the same customers */
+Datum
+rfm_profile_set_unpack_visits(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		elog(ERROR, "unpack without profiles or time zone");
+	unpack_set(fcinfo, profile_set_from_datum(PG_GETARG_DATUM(0)),
+			   PG_ARGISNULL(1) ? NULL : visit_set_from_datum(PG_GETARG_DATUM(1)), PG_GETARG_TEXT_PP(2));
+	return (Datum) 0;
+}
+
+/* visit_boundaries(profile_set) → the boundaries of the customers with a first order, in the order of the profiles */
+Datum
+rfm_profile_set_boundaries(PG_FUNCTION_ARGS)
+{
+	const ProfileSet *set = profile_set_from_datum(PG_GETARG_DATUM(0));
+	Boundaries *boundaries = boundaries_new(CurrentMemoryContext, set->header.customer_kind);
+
+	for (uint32 i = 0; i < set->header.ncustomers; i++)
+	{
+		const Customer *customer = &set->customers[i];
+		OrderSummary summary;
+
+		CHECK_FOR_INTERRUPTS();
+		summarize(set, customer, &summary);
+		if (summary.first)
+			boundaries_add(boundaries, &set->heap, customer->id, summary.first->first_at, summary.first->last_at);
+	}
+	PG_RETURN_DATUM(boundaries_result(boundaries));
 }

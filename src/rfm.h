@@ -127,6 +127,17 @@ typedef struct Cuts
 
 extern void cuts_load(Cuts *cuts, Datum array, MemoryContext context);
 extern int	cuts_level(const Cuts *cuts, Datum amount, AmountKind kind);
+extern int	cuts_days_level(const Cuts *cuts, int32 days);
+extern int	cuts_orders_level(const Cuts *cuts, int64 orders);
+extern int	cuts_money_level(const Cuts *cuts, int128 units);
+
+/* ---------- cutoffs.c: percentiles ---------- */
+
+typedef struct Values Values;
+
+extern Values *values_begin(AmountKind kind, Datum fractions);
+extern void values_add_number(Values *values, int128 number);
+extern ArrayType *values_cutoffs(const Values *values);
 
 /* ---------- id.c: customer, order and product ids as 64-bit words ---------- */
 
@@ -274,6 +285,74 @@ extern void order_merge(Order *order, const Order *other, IdKind product_kind, I
 extern void order_summary_init(OrderSummary *summary);
 extern void order_summary_add(OrderSummary *summary, const Order *order, IdKind order_kind, const IdHeap *heap, TimestampTz window_start);
 
+/* ---------- profile_all.c: the profiles of many customers ---------- */
+
+typedef struct ProfileSet ProfileSet;
+
+/* What a customer bought in the window. */
+typedef struct Purchases
+{
+	int64		orders;
+	TimestampTz last_at;		/* of all time */
+	int128		revenue;
+} Purchases;
+
+extern ProfileSet *profile_set_from_datum(Datum datum);
+extern uint32 profile_set_customers(const ProfileSet *set);
+extern bool profile_set_purchases(const ProfileSet *set, uint32 number, Purchases *purchases);
+
+/* ---------- ledger.c: what lines brought month by month ---------- */
+
+/* One month of a ledger. */
+typedef struct LedgerMonth
+{
+	int32		month:31;		/* since January 2000 */
+	uint32		purchased:1;	/* has a purchase line */
+	MoneySum	revenue;		/* adjustments too */
+} LedgerMonth;
+
+/* A ledger that still changes: the state of the aggregate. */
+typedef struct LedgerState
+{
+	int32		vl_len_;
+	uint8		form;
+	bool		has_margin;
+	bool		has_window;		/* whether window_start is known */
+	uint32		nmonths;
+	uint32		capacity;
+	TimestampTz window_start;
+	TimestampTz window_line_at;	/* DT_NOEND without */
+	TimestampTz next_line_at;	/* DT_NOEND without */
+	MoneySum	margin_revenue;
+	MoneySum	margin_cost;
+	LedgerMonth months[FLEXIBLE_ARRAY_MEMBER];	/* ascending */
+} LedgerState;
+
+extern int32 ledger_month(int32 date);
+extern LedgerState *ledger_new(uint32 capacity);
+extern LedgerMonth *ledger_get_month(LedgerState **state, int32 month);
+extern struct varlena *ledger_pack(const LedgerState *state);
+extern bool ledger_is_type(Oid type);
+
+/* ---------- visits.c: sessions after the first order ---------- */
+
+typedef struct Boundaries Boundaries;
+typedef struct VisitSet VisitSet;
+
+/* What is known of the visits of one customer. */
+typedef struct VisitCounts
+{
+	int64		sessions;
+	int64		return_sessions;
+	TimestampTz next_visit_at;	/* DT_NOEND without */
+} VisitCounts;
+
+extern Boundaries *boundaries_new(MemoryContext parent, IdKind customer_kind);
+extern void boundaries_add(Boundaries *boundaries, const IdHeap *heap, uint64 customer, TimestampTz at, TimestampTz until);
+extern Datum boundaries_result(Boundaries *boundaries);
+extern const VisitSet *visit_set_from_datum(Datum datum);
+extern VisitCounts visit_set_counts(const VisitSet *set, uint32 i, const IdHeap *heap, uint64 customer);
+
 /* ---------- unpack.c: profiles as rows ---------- */
 
 /* One customer; what the unpacked type fills in. */
@@ -285,12 +364,15 @@ typedef struct ProfileRow
 	int128		revenue;		/* of the window */
 	OrderSummary summary;
 	int64		next_hash;		/* lines without customer only: where the next pass starts, 0 after the last */
+	const LedgerState *ledger;	/* NULL without */
+	TimestampTz next_change_at; /* DT_NOEND without */
+	const VisitCounts *visits;	/* NULL without */
 } ProfileRow;
 
 typedef struct Unpacker Unpacker;
 
 extern Unpacker *unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
-								const IdHeap *heap, TimestampTz window_start);
+								const IdHeap *heap, TimestampTz window_start, const text *zone);
 extern void unpacker_put(Unpacker *unpacker, const ProfileRow *row);
 
 /* ---------- owner.c: acting for the owner of a model ---------- */

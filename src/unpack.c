@@ -9,9 +9,15 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -31,6 +37,11 @@ typedef enum ColumnId
 	ORDERS,
 	LINES,
 	REVENUE,
+	SESSIONS_AFTER_PURCHASE,
+	RETURN_SESSIONS,
+	LEDGER,
+	NEXT_CHANGE_AT,
+	WINDOW_LINE_AT,
 	NEXT_HASH
 } ColumnId;
 
@@ -54,6 +65,11 @@ static const struct
 	[ORDERS] = {"orders", INT8OID},
 	[LINES] = {"lines", INT8OID},
 	[REVENUE] = {"revenue", NUMERICOID},
+	[SESSIONS_AFTER_PURCHASE] = {"sessions_after_purchase", INT8OID},
+	[RETURN_SESSIONS] = {"return_sessions", INT8OID},
+	[LEDGER] = {"ledger", InvalidOid},
+	[NEXT_CHANGE_AT] = {"next_change_at", TIMESTAMPTZOID},
+	[WINDOW_LINE_AT] = {"window_line_at", TIMESTAMPTZOID},
 	[NEXT_HASH] = {"next_hash", INT8OID},
 };
 
@@ -102,6 +118,15 @@ resolve_column(const Unpacker *unpacker, Form_pg_attribute attribute)
 
 		if (strcmp(columns[id].name, NameStr(attribute->attname)) != 0)
 			continue;
+		if (id == LEDGER)
+		{
+			if (ledger_is_type(type))
+				return id;
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column ledger has type %s in the column definition list", format_type_be(type)),
+					 errhint("Declare it as rfm.ledger.")));
+		}
 		if (expected == InvalidOid)
 		{
 			IdKind		kind = column_id_kind(unpacker, id);
@@ -133,10 +158,9 @@ resolve_column(const Unpacker *unpacker, Form_pg_attribute attribute)
  */
 Unpacker *
 unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
-			   const IdHeap *heap, TimestampTz window_start)
+			   const IdHeap *heap, TimestampTz window_start, const text *zone)
 {
 	Unpacker   *unpacker = palloc0(sizeof(Unpacker));
-	text	   *zone = PG_GETARG_TEXT_PP(1);
 	TupleDesc	desc;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
@@ -234,6 +258,31 @@ column_value(const Unpacker *unpacker, const ProfileRow *row, ColumnId id, Datum
 		case REVENUE:
 			*value = NumericGetDatum(money_to_numeric(row->revenue));
 			return true;
+		case SESSIONS_AFTER_PURCHASE:
+			if (row->visits == NULL)
+				return false;
+			*value = Int64GetDatum(row->visits->sessions);
+			return true;
+		case RETURN_SESSIONS:
+			if (row->visits == NULL)
+				return false;
+			*value = Int64GetDatum(row->visits->return_sessions);
+			return true;
+		case LEDGER:
+			if (row->ledger == NULL)
+				return false;
+			*value = PointerGetDatum(ledger_pack(row->ledger));
+			return true;
+		case NEXT_CHANGE_AT:
+			if (row->next_change_at == DT_NOEND)
+				return false;
+			*value = TimestampTzGetDatum(row->next_change_at);
+			return true;
+		case WINDOW_LINE_AT:
+			if (row->ledger == NULL || row->ledger->window_line_at == DT_NOEND)
+				return false;
+			*value = TimestampTzGetDatum(row->ledger->window_line_at);
+			return true;
 		case NEXT_HASH:
 			if (row->assigned || row->next_hash == 0)
 				return false;
@@ -255,4 +304,71 @@ unpacker_put(Unpacker *unpacker, const ProfileRow *row)
 						 unpacker->values, unpacker->nulls);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(unpacker->row_context);
+}
+
+/* ---------- how many rows the planner may expect ---------- */
+
+/* The aggregate in the sub-select that an argument of unpack comes from, or NULL. */
+static Aggref *
+find_aggregate(PlannerInfo *root, Node *argument, PlannerInfo **subroot)
+{
+	Var		   *var = (Var *) argument;
+	RelOptInfo *rel;
+	TargetEntry *entry;
+
+	if (!IsA(argument, Var) || var->varlevelsup > 0 || var->varattno <= 0 || var->varno >= root->simple_rel_array_size)
+		return NULL;
+	rel = root->simple_rel_array[var->varno];
+	if (rel == NULL || rel->subroot == NULL)
+		return NULL;
+	entry = get_tle_by_resno(rel->subroot->processed_tlist, var->varattno);
+	if (entry == NULL || !IsA(entry->expr, Aggref))
+		return NULL;
+	*subroot = rel->subroot;
+	return (Aggref *) entry->expr;
+}
+
+/*
+ * Customers that the aggregate will meet: the distinct values of its first
+ * argument.  Without statistics every second row is taken for a new one: too
+ * few rows expected costs far more than too many.
+ */
+static double
+estimate_customers(PlannerInfo *subroot, Aggref *aggregate)
+{
+	Node	   *customer = (Node *) ((TargetEntry *) linitial(aggregate->args))->expr;
+	EstimationInfo info = {0};
+	double		rows = 0;
+	double		customers;
+
+	for (int i = 1; i < subroot->simple_rel_array_size; i++)
+		if (subroot->simple_rel_array[i] != NULL)
+			rows = Max(rows, subroot->simple_rel_array[i]->rows);
+	rows = Max(rows, 1);
+	customers = estimate_num_groups(subroot, list_make1(customer), rows, NULL, &info);
+	return info.flags & SELFLAG_USED_DEFAULT ? Max(1, rows / 2) : customers;
+}
+
+PG_FUNCTION_INFO_V1(rfm_unpack_support);
+
+/* Planner support of unpack(profile_all(...)) and unpack(visits_all(...)). */
+Datum
+rfm_unpack_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(request, SupportRequestRows))
+	{
+		SupportRequestRows *rows = (SupportRequestRows *) request;
+		PlannerInfo *subroot;
+		Aggref	   *aggregate = is_funcclause(rows->node) ?
+			find_aggregate(rows->root, linitial(((FuncExpr *) rows->node)->args), &subroot) : NULL;
+
+		if (aggregate != NULL && aggregate->args != NIL)
+		{
+			rows->rows = estimate_customers(subroot, aggregate);
+			PG_RETURN_POINTER(request);
+		}
+	}
+	PG_RETURN_POINTER(NULL);
 }

@@ -76,7 +76,7 @@ typedef struct BoundariesHeader
 	int64		heap_used;
 } BoundariesHeader;
 
-typedef struct Boundaries
+struct Boundaries
 {
 	ExpandedObjectHeader eoh;	/* ready for the final function */
 	BoundariesHeader header;
@@ -84,7 +84,7 @@ typedef struct Boundaries
 	uint32		max_customers;
 	IdHeap		heap;
 	MemoryContext context;		/* everything here */
-} Boundaries;
+};
 
 typedef struct Customer
 {
@@ -140,7 +140,7 @@ typedef struct VisitSetHeader
 	int64		session_heap_used;
 } VisitSetHeader;
 
-typedef struct VisitSet
+struct VisitSet
 {
 	ExpandedObjectHeader eoh;	/* ready for the final function */
 	VisitSetHeader header;
@@ -163,7 +163,7 @@ typedef struct VisitSet
 	IdHeap		batch_heap;
 	int			nbatch;
 	Visit		batch[BATCH_VISITS];
-} VisitSet;
+};
 
 #define BOUNDARIES_HEADER_SIZE MAXALIGN(sizeof(BoundariesHeader))
 #define VISITS_HEADER_SIZE MAXALIGN(sizeof(VisitSetHeader))
@@ -253,7 +253,7 @@ PG_FUNCTION_INFO_V1(rfm_visit_boundaries_serialize);
 PG_FUNCTION_INFO_V1(rfm_visit_boundaries_deserialize);
 PG_FUNCTION_INFO_V1(rfm_visit_boundaries_final);
 
-static Boundaries *
+Boundaries *
 boundaries_new(MemoryContext parent, IdKind customer_kind)
 {
 	MemoryContext context = AllocSetContextCreate(parent, "rfm visit boundaries", ALLOCSET_DEFAULT_SIZES);
@@ -291,6 +291,17 @@ boundaries_reserve(Boundaries *boundaries, uint32 more)
 	boundaries->max_customers = Max(boundaries->max_customers * 2, (uint32) wanted);
 	boundaries->customers = repalloc_huge(boundaries->customers,
 										  (Size) boundaries->max_customers * sizeof(Boundary));
+}
+
+/* Appends a customer, whose id is in a heap. */
+void
+boundaries_add(Boundaries *boundaries, const IdHeap *heap, uint64 customer, TimestampTz at, TimestampTz until)
+{
+	boundaries_reserve(boundaries, 1);
+	boundaries->customers[boundaries->header.ncustomers++] = (Boundary)
+	{
+		id_copy(&boundaries->heap, heap, customer, boundaries->header.customer_kind), at, until
+	};
 }
 
 /* Transition: appends a customer. */
@@ -464,14 +475,21 @@ expanded_result(ExpandedObjectHeader *eoh, const ExpandedObjectMethods *methods,
 	return PointerGetDatum(pointer);
 }
 
+/* Boundaries that are complete, as a datum. */
+Datum
+boundaries_result(Boundaries *boundaries)
+{
+	boundaries->header.fingerprint = boundaries_fingerprint(boundaries);
+	return expanded_result(&boundaries->eoh, &boundaries_methods, boundaries->context);
+}
+
 /* Final: the state itself; no rows give no customers. */
 Datum
 rfm_visit_boundaries_final(PG_FUNCTION_ARGS)
 {
 	Boundaries *boundaries = PG_ARGISNULL(0) ? boundaries_start(fcinfo) : (Boundaries *) PG_GETARG_POINTER(0);
 
-	boundaries->header.fingerprint = boundaries_fingerprint(boundaries);
-	return expanded_result(&boundaries->eoh, &boundaries_methods, boundaries->context);
+	return boundaries_result(boundaries);
 }
 
 /* Boundaries from a datum, expanded or flat. */
@@ -1134,12 +1152,33 @@ rfm_visits_all_final(PG_FUNCTION_ARGS)
 }
 
 /* A set from a datum, expanded or flat. */
-static const VisitSet *
-set_from_datum(Datum datum)
+const VisitSet *
+visit_set_from_datum(Datum datum)
 {
 	if (VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(datum)))
 		return (VisitSet *) DatumGetEOHP(datum);
 	return set_view((VisitSetHeader *) PG_DETOAST_DATUM(datum));
+}
+
+/*
+ * What is known of customer number i from 0 on, who has to be this one: of
+ * boundaries in the order of some profiles, the visits are in that order, too.
+ * Without any visit nothing is known of the customers.
+ */
+VisitCounts
+visit_set_counts(const VisitSet *set, uint32 i, const IdHeap *heap, uint64 customer)
+{
+	const Customer *found = &set->customers[i];
+
+	if (set->header.ncustomers == 0)
+		return (VisitCounts) {0, 0, DT_NOEND};
+	if (i >= set->header.ncustomers || !id_equal(set->header.customer_kind, &set->heap, found->id, heap, customer))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the visits are not of the customers of the profiles"),
+				 errhint("Give visits_all the visit_boundaries of the same profiles.")));
+	return (VisitCounts) {found->sessions, found->return_sessions,
+						  set->header.has_next_visits ? set->next_visits[i] : DT_NOEND};
 }
 
 /* ---------- the types ---------- */
@@ -1216,7 +1255,7 @@ rfm_visit_set_recv(PG_FUNCTION_ARGS pg_attribute_unused())
 Datum
 rfm_visit_set_out(PG_FUNCTION_ARGS)
 {
-	const VisitSet *set = set_from_datum(PG_GETARG_DATUM(0));
+	const VisitSet *set = visit_set_from_datum(PG_GETARG_DATUM(0));
 	uint64		sessions = 0;
 
 	for (uint32 i = 0; i < set->header.ncustomers; i++)
@@ -1283,7 +1322,7 @@ resolve_column(IdKind customer_kind, Form_pg_attribute attribute)
 Datum
 rfm_visit_set_unpack(PG_FUNCTION_ARGS)
 {
-	const VisitSet *set = set_from_datum(PG_GETARG_DATUM(0));
+	const VisitSet *set = visit_set_from_datum(PG_GETARG_DATUM(0));
 	IdKind		kind = set->header.customer_kind;
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "rfm unpack row",

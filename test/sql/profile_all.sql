@@ -220,3 +220,18 @@ SELECT pg_temp.refusal('SELECT rfm.profile_all(customer, "order", at, amount, pr
 
 DROP VIEW profile_all_rows, profile_all_skewed;
 DROP TABLE profile_all_next, profile_all_lines, profile_all_many, profile_all_few, profile_all_sets;
+
+-- the planner expects as many rows as there are customers: by statistics, or else a row for every second line
+CREATE FUNCTION pg_temp.planned(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END $$;
+CREATE TABLE profile_all_planned AS SELECT i % 500 AS customer, i AS "order" FROM generate_series(1, 5000) i;
+ANALYZE profile_all_planned;
+SELECT pg_temp.planned('SELECT u.* FROM (SELECT rfm.profile_all(customer, "order", now(), 1) AS profiles FROM profile_all_planned) s, rfm.unpack(profiles) AS u (customer_id int)') AS customers,
+	pg_temp.planned('SELECT u.* FROM (SELECT rfm.profile_all(customer, "order", now(), 1) AS profiles FROM (SELECT max(customer) AS customer, "order" FROM profile_all_planned GROUP BY "order") x) s, rfm.unpack(profiles) AS u (customer_id int)') AS lines,
+	pg_temp.planned('SELECT * FROM rfm.unpack((SELECT rfm.profile_all(customer, "order", now(), 1) FROM profile_all_planned)) AS u (customer_id int)') AS unknown;
+DROP TABLE profile_all_planned;
