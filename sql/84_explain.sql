@@ -3,7 +3,7 @@
 -- what a level of an axis means; the cut points are those of the score functions
 
 CREATE FUNCTION rfm.whole_range(lowest numeric, highest numeric, one text, many text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN CASE WHEN lowest IS NULL THEN format('Up to %s %s', highest, CASE highest WHEN 1 THEN one || ' is' ELSE many || ' are' END)
                 WHEN highest IS NULL THEN format('%s %s and more are', lowest, CASE lowest WHEN 1 THEN one ELSE many END)
@@ -28,7 +28,7 @@ END $$;
 COMMENT ON FUNCTION rfm.frequency_range(integer, numeric[]) IS 'Internal. The numbers of orders of a level of frequency, to put before "level".';
 
 CREATE FUNCTION rfm.monetary_range(level integer, cutoffs numeric[]) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     lowest numeric := trim_scale(cutoffs[level - 1]);
     below  numeric := trim_scale(cutoffs[level]);
@@ -56,7 +56,7 @@ CREATE FUNCTION rfm.count_text(n bigint, one text, many text) RETURNS text
 COMMENT ON FUNCTION rfm.count_text(bigint, text, text) IS 'Internal. A number with its noun.';
 
 CREATE FUNCTION rfm.further_text(orders bigint, amount numeric) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN rfm.count_text(orders, 'further order', 'further orders')
         || CASE WHEN amount = 0 THEN ' of any amount' WHEN orders = 1 THEN format(' of at least %s', amount)

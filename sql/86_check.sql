@@ -198,9 +198,6 @@ COMMENT ON FUNCTION rfm.axis_findings(text) IS 'Internal. Findings about levels 
 -- Findings about the last refreshes of a stored model.
 CREATE FUNCTION rfm.age_findings(model text, settings rfm.settings, as_of timestamptz) RETURNS SETOF rfm.finding
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    running boolean := EXISTS (SELECT FROM pg_locks WHERE relation = rfm.model_relation(model, 'settings') AND mode = 'ShareUpdateExclusiveLock'
-                               AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
 BEGIN
     RETURN QUERY EXECUTE format($q$
         WITH g AS (
@@ -208,18 +205,20 @@ BEGIN
             FROM %1$I.refresh_log WHERE finished_at IS NOT NULL AND error IS NULL ORDER BY refresh_id DESC LIMIT 20),
         h AS (
             SELECT max(finished_at) AS finished_at, percentile_cont(0.5) WITHIN GROUP (ORDER BY gap) AS gap, count(gap) AS gaps FROM g)
-        SELECT CASE WHEN l.error IS NOT NULL THEN 'error' WHEN $1 THEN 'note' ELSE 'warning' END,
+        SELECT CASE WHEN l.error IS NOT NULL THEN 'error' WHEN l.running THEN 'note' ELSE 'warning' END,
                CASE WHEN l.error IS NOT NULL THEN 'the last refresh failed'
-                    WHEN $1 THEN 'a refresh is running' ELSE 'the last refresh never ended' END,
+                    WHEN l.running THEN 'a refresh is running' ELSE 'the last refresh never ended' END,
                1::bigint, 'refresh_id ' || l.refresh_id,
                CASE WHEN l.error IS NOT NULL THEN 'Read error in refresh_log, correct the cause and refresh.'
-                    WHEN $1 THEN 'Wait for it.' ELSE 'The server or the session died: refresh again, the old snapshot is whole.' END
-        FROM (SELECT * FROM %1$I.refresh_log ORDER BY refresh_id DESC LIMIT 1) l WHERE l.error IS NOT NULL OR l.finished_at IS NULL
+                    WHEN l.running THEN 'Wait for it.' ELSE 'The server or the session died: refresh again, the old snapshot is whole.' END
+        FROM (SELECT r.*, EXISTS (SELECT FROM pg_locks k WHERE k.relation = %2$s AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+                                  AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS running
+              FROM %1$I.refresh_log r ORDER BY refresh_id DESC LIMIT 1) l WHERE l.error IS NOT NULL OR l.finished_at IS NULL
         UNION ALL
-        SELECT 'warning', format('no refresh for %%s hours; usual are %%s', round(extract(epoch FROM $2 - h.finished_at) / 3600, 1),
+        SELECT 'warning', format('no refresh for %%s hours; usual are %%s', round(extract(epoch FROM $1 - h.finished_at) / 3600, 1),
                                  round(extract(epoch FROM h.gap)::numeric / 3600, 1)),
-               floor(extract(epoch FROM $2 - h.finished_at) / 3600)::bigint, h.finished_at::text, 'Look whether what refreshes the model still runs.'
-        FROM h WHERE h.gaps >= 3 AND $2 - h.finished_at > greatest(3 * h.gap, interval '1 hour')$q$, model) USING running, now();
+               floor(extract(epoch FROM $1 - h.finished_at) / 3600)::bigint, h.finished_at::text, 'Look whether what refreshes the model still runs.'
+        FROM h WHERE h.gaps >= 3 AND $1 - h.finished_at > greatest(3 * h.gap, interval '1 hour')$q$, model, rfm.model_relation(model, 'settings')::oid) USING now();
     IF settings.as_of IS NULL AND now() - as_of > interval '1 day' THEN
         RETURN QUERY SELECT 'warning', 'the snapshot is days old', floor(extract(epoch FROM now() - as_of) / 86400)::bigint, as_of::text,
             'Refresh the model, or schedule it with rfm.schedule.';
