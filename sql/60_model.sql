@@ -392,7 +392,7 @@ COMMENT ON FUNCTION rfm.as_owner(text, text, rfm.settings, text[]) IS
     'Internal. Runs a command, with the other arguments as its $1 to $3, with the rights of the owner of the model, in a security-restricted operation. Who does not have these rights is refused.';
 
 CREATE FUNCTION rfm.rows_as_owner(model text, query text, VARIADIC arguments text[] DEFAULT '{}') RETURNS SETOF record
-    LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_rows_as_owner';
+    LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'rfm_rows_as_owner';
 COMMENT ON FUNCTION rfm.rows_as_owner(text, text, text[]) IS
     'Internal. The rows of a query, with the arguments, as text, as its $1, $2 ..., computed with the rights of the owner of the model in a security-restricted operation. Who does not have these rights is refused.';
 

@@ -13,7 +13,7 @@ END $$;
 COMMENT ON FUNCTION rfm.whole_range(numeric, numeric, text, text) IS 'Internal. A range of whole numbers of something, open where NULL, with its verb.';
 
 CREATE FUNCTION rfm.recency_range(level integer, cutoffs numeric[]) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- the subscripts 0 and cardinality + 1 give NULL
     RETURN rfm.whole_range(floor(cutoffs[cardinality(cutoffs) - level + 1]) + 1, floor(cutoffs[cardinality(cutoffs) - level + 2]), 'day', 'days');
@@ -21,7 +21,7 @@ END $$;
 COMMENT ON FUNCTION rfm.recency_range(integer, numeric[]) IS 'Internal. The days of a level of recency, to put before "level".';
 
 CREATE FUNCTION rfm.frequency_range(level integer, cutoffs numeric[]) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN rfm.whole_range(ceil(cutoffs[level - 1]), ceil(cutoffs[level]) - 1, 'order', 'orders');
 END $$;

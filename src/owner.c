@@ -127,7 +127,7 @@ PG_FUNCTION_INFO_V1(rfm_rows_as_owner);
 
 /*
  * rows_as_owner(model, query, VARIADIC arguments): the rows of a query, whose
- * $1, $2 ... are the arguments, as text.
+ * $1, $2 ... are the arguments, as text, in the snapshot of the caller.
  */
 Datum
 rfm_rows_as_owner(PG_FUNCTION_ARGS)
@@ -161,7 +161,7 @@ rfm_rows_as_owner(PG_FUNCTION_ARGS)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(model.owner, context | SECURITY_RESTRICTED_OPERATION);
 	nest_level = pin_settings();
-	if (SPI_execute_with_args(query, nargs, types, values, nulls, false, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(query, nargs, types, values, nulls, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "\"%s\" is not a query", query);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, context);
