@@ -507,6 +507,16 @@ END $$;
 COMMENT ON FUNCTION rfm.some_profiles_query(rfm.settings) IS
     'Internal. SQL of the profiles of the customers in $1 and, if $2, of lines without customer.';
 
+CREATE FUNCTION rfm.with_lines_query(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    customer text := rfm.id_type(settings.order_lines, 'customer_id');
+BEGIN
+    RETURN format('SELECT %s FROM %s x WHERE %s', rfm.id_column(settings.order_lines, 'customer_id'), settings.order_lines,
+                  rfm.ids_sql(settings.order_lines, 'customer_id', format('$1::%s[]', customer)));
+END $$;
+COMMENT ON FUNCTION rfm.with_lines_query(rfm.settings) IS 'Internal. SQL of those of the customers in $1, an array of text, who have any line, valid or not.';
+
 -- What is stored tells how much memory one pass takes, about 160 bytes per profile; without it, the pass itself does.
 CREATE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -275,21 +275,21 @@ BEGIN
         ' SELECT o.old, o.old_id, n.* FROM (SELECT true AS is_new, q.* FROM (%1$s) q) n'
         ' FULL JOIN (SELECT p.ctid AS old, p.customer_id AS old_id, p.* FROM %2$s p WHERE %3$s) o ON o.customer_id = n.customer_id'
         ' WHERE n.is_new IS NULL OR o.old IS NULL OR (%4$s) IS DISTINCT FROM (%5$s)),'
-        ' next AS (SELECT %9$s AS hash_from),'
-        ' kept AS (INSERT INTO %10$I.replaced_profiles SELECT p.* FROM %2$s p JOIN diff d ON p.ctid = d.old, next'
+        ' next AS (SELECT max(next_hash) AS hash_from FROM diff),'
+        ' kept AS (INSERT INTO %9$I.replaced_profiles SELECT p.* FROM %2$s p JOIN diff d ON p.ctid = d.old, next'
         ' WHERE d.old_id IS NOT NULL AND (d.is_new OR next.hash_from IS NULL OR rfm.id_hash(d.old_id) < next.hash_from)),'
         ' gone AS (DELETE FROM %2$s p USING diff d, next WHERE p.ctid = d.old AND d.is_new IS NULL'
         ' AND (next.hash_from IS NULL OR d.old_id IS NULL OR rfm.id_hash(d.old_id) < next.hash_from) RETURNING p.customer_id),'
         ' changed AS (UPDATE %2$s p SET (%6$s) = (SELECT %7$s) FROM diff d WHERE p.ctid = d.old AND d.is_new RETURNING p.customer_id),'
-        ' added AS (INSERT INTO %2$s (%6$s, segment_since) SELECT %7$s, CASE WHEN d.orders > 0 THEN %11$s END FROM diff d WHERE d.is_new AND d.old IS NULL'
+        ' added AS (INSERT INTO %2$s (%6$s, segment_since) SELECT %7$s, CASE WHEN d.orders > 0 THEN %10$s END FROM diff d WHERE d.is_new AND d.old IS NULL'
         ' AND (d.customer_id IS NOT NULL OR %8$s = 0) RETURNING customer_id),'
-        ' noted AS (INSERT INTO %10$I.replaced_profiles (customer_id) SELECT customer_id FROM added'
-        ' WHERE customer_id IS NOT NULL AND EXISTS (SELECT FROM %10$I.last_build))'
+        ' noted AS (INSERT INTO %9$I.replaced_profiles (customer_id) SELECT customer_id FROM added'
+        ' WHERE customer_id IS NOT NULL AND EXISTS (SELECT FROM %9$I.last_build))'
         ' SELECT (SELECT count(customer_id) FROM gone) + (SELECT count(*) FROM changed) + (SELECT count(customer_id) FROM added) AS n,'
         ' next.hash_from FROM next',
         query, profiles, condition, rfm.compared_list(columns, 'n'), rfm.compared_list(columns, 'o'),
         (SELECT string_agg(format('%I', c), ', ') FROM unnest(columns) c), (SELECT string_agg(format('d.%I', c), ', ') FROM unnest(columns) c),
-        hash_from, '(SELECT max(next_hash) FROM diff)', model, as_of);
+        hash_from, model, as_of);
 END $$;
 COMMENT ON FUNCTION rfm.write_profiles_query(text, text, text, text, bigint) IS
     'Internal. SQL that writes profiles where they differ; its result: how many were written or removed, and where the next pass starts.';
@@ -423,7 +423,8 @@ CREATE FUNCTION rfm.history_columns(valid_from text, valid_to text) RETURNS text
 COMMENT ON FUNCTION rfm.history_columns(text, text) IS 'Internal. SQL of the columns of segment_history.';
 
 -- Compares segments before and after: of the customers whose profiles were replaced, and of the others whose level moved
--- with the day or the cut points, or of all where the rules did. A segment that ended is written down with its last values; the one that began is dated in profiles.
+-- with the day or the cut points, or of all where the rules did. A segment that ended is written down with its last values;
+-- the one that began is dated in profiles.
 CREATE FUNCTION rfm.refresh_history(model text, settings rfm.settings, old_as_of timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -470,11 +471,8 @@ BEGIN
         ' (SELECT FROM %1$I.profiles p WHERE p.customer_id = r.customer_id)', model) INTO erased;
     IF erased IS NOT NULL THEN
         -- who has no line left at all has no history left
-        EXECUTE format('DELETE FROM %1$I.segment_changes c WHERE c.customer_id = ANY ($1::%2$s[])'
-            ' AND c.customer_id NOT IN (SELECT %3$s FROM %4$s x WHERE %5$s)', model, rfm.id_type(settings.order_lines, 'customer_id'),
-            rfm.id_column(settings.order_lines, 'customer_id'), settings.order_lines,
-            rfm.ids_sql(settings.order_lines, 'customer_id', format('$1::%s[]', rfm.id_type(settings.order_lines, 'customer_id'))))
-            USING erased;
+        EXECUTE format('DELETE FROM %1$I.segment_changes c WHERE c.customer_id = ANY ($1::%2$s[]) AND c.customer_id NOT IN (%3$s)',
+            model, rfm.id_type(settings.order_lines, 'customer_id'), rfm.with_lines_query(settings)) USING erased;
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_history(text, rfm.settings, timestamptz) IS 'Internal. Writes down the segments that ended with this refresh.';
