@@ -28,7 +28,7 @@ BEGIN
 	RETURN result;
 END $$;
 
-SELECT plan(24);
+SELECT plan(26);
 SELECT is(pg_temp.goes(), 'incremental', 'nothing changed');
 INSERT INTO items (order_id, user_id, product_id, created_at, price) VALUES (1001, 1, 1, now(), 5), (1002, 901, 2, now(), 7);
 SELECT is(pg_temp.goes(), 'incremental', 'a line more, and a new customer');
@@ -87,6 +87,16 @@ SELECT set_eq(
 SELECT set_eq(
 	'SELECT customer_id, segment FROM shop.segment_history WHERE valid_to IS NULL', 'SELECT customer_id, segment FROM shop.customers',
 	'and what is shown now');
+
+-- who has no line left leaves the history; who has only cancelled ones ends in it
+SELECT min(customer_id) AS erased, max(customer_id) AS cancelled FROM shop.segment_history
+WHERE valid_to IS NOT NULL AND customer_id IN (SELECT customer_id FROM shop.customers) \gset
+DELETE FROM items WHERE user_id = :erased;
+UPDATE items SET status = 'Cancelled', voided_at = NULL WHERE user_id = :cancelled;
+CALL rfm.refresh('shop');
+SELECT is((SELECT count(*) FROM shop.segment_history WHERE customer_id = :erased), 0::bigint, 'a customer without lines leaves the history');
+SELECT ok((SELECT count(*) >= 2 AND bool_and(valid_to IS NOT NULL) FROM shop.segment_history WHERE customer_id = :cancelled),
+	'one with cancelled lines only ends in it');
 
 -- what means a full rebuild
 UPDATE products SET cost = 1 WHERE id = 1;
