@@ -25,11 +25,12 @@ typedef struct HeapId
 } HeapId;
 
 /*
- * The kind of an id's type, looking through domains.  Floats and numerics are
- * refused: equality of ids must be what it looks like.
+ * The kind of an id's type, looking through domains; ID_NONE for all others.
+ * Floats and numerics are among these: equality of ids must be what it looks
+ * like.
  */
 IdKind
-id_kind(Oid type, const char *column)
+id_kind_or_none(Oid type)
 {
 	switch (getBaseType(type))
 	{
@@ -44,19 +45,28 @@ id_kind(Oid type, const char *column)
 		case TEXTOID:
 		case VARCHAROID:
 			return ID_TEXT;
-		case UNKNOWNOID:
-			ereport(ERROR,
-					(errcode(ERRCODE_INDETERMINATE_DATATYPE),
-					 errmsg("could not determine the type of %s", column),
-					 errhint("Cast it, for example %s::bigint.", column)));
-			break;
 		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("%s has type %s", column, format_type_be(type)),
-					 errhint("Cast it to bigint or text; ids are smallint, integer, bigint, uuid, text or varchar.")));
+			return ID_NONE;
 	}
-	return ID_NONE;				/* not reached */
+}
+
+/* The kind of an id's type; other types are refused. */
+IdKind
+id_kind(Oid type, const char *column)
+{
+	IdKind		kind = id_kind_or_none(type);
+
+	if (kind == ID_NONE && type == UNKNOWNOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_DATATYPE),
+				 errmsg("could not determine the type of %s", column),
+				 errhint("Cast it, for example %s::bigint.", column)));
+	if (kind == ID_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s has type %s", column, format_type_be(type)),
+				 errhint("Cast it to bigint or text; ids are smallint, integer, bigint, uuid, text or varchar.")));
+	return kind;
 }
 
 /* Bytes that a heap needs for an id of this length, 0 for an integer. */
@@ -194,6 +204,22 @@ id_bytes(const IdHeap *heap, uint64 word, uint32 *length)
 
 	*length = id->length;
 	return id->bytes;
+}
+
+/* Whether a word that was read from somewhere stands for bytes of this heap. */
+bool
+id_is_valid(const IdHeap *heap, uint64 word, IdKind kind)
+{
+	Size		place = (Size) (uint32) word * IDHEAP_GRANULE;
+	Size		header = offsetof(HeapId, bytes);
+	uint32		length;
+
+	if (!id_kind_in_heap(kind))
+		return true;
+	if (place > heap->used || heap->used - place < header)
+		return false;
+	length = heap_id(heap, word)->length;
+	return length <= heap->used - place - header && (kind != ID_UUID || length == UUID_LEN);
 }
 
 /* Copies an id from one heap to another; integers are their own word. */

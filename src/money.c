@@ -99,6 +99,20 @@ decimal_units(const Decimal *decimal, int64 *units)
 	return sum <= PG_INT64_MAX;
 }
 
+/* The same in the whole range of MoneySum, below 2^95. */
+static bool
+decimal_sum_units(const Decimal *decimal, int128 *units)
+{
+	int128		sum = 0;
+
+	if (decimal->ndigits > 0 && decimal->weight > 7)
+		return false;
+	for (int position = Min(decimal->weight, 7); position >= -1; position--)
+		sum = sum * DIGIT_BASE + decimal_digit(decimal, position);
+	*units = sum;
+	return sum >> 95 == 0;
+}
+
 /* A numeric as units, rounded; errors on NaN, infinity and overflow. */
 int64
 money_from_numeric(Numeric amount)
@@ -116,6 +130,27 @@ money_from_numeric(Numeric amount)
 			rfm_money_overflow();
 		units++;
 	}
+	return decimal.negative ? -units : units;
+}
+
+/* A sum of amounts, which is a numeric, as units; errors as for an amount. */
+int128
+money_sum_from_datum(Datum sum)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(sum);
+	Decimal		decimal;
+	int64		small;
+	int128		units;
+
+	if (!decimal_read((Numeric) value, &decimal))
+		rfm_money_nan();
+	if (likely(decimal_units(&decimal, &small)))
+		units = small;
+	else if (!decimal_sum_units(&decimal, &units))
+		rfm_money_overflow();
+	units += decimal_digit(&decimal, -2) >= DIGIT_BASE / 2;
+	if ((Pointer) value != DatumGetPointer(sum))
+		pfree(value);
 	return decimal.negative ? -units : units;
 }
 
@@ -309,43 +344,121 @@ money_from_datum(Datum amount, AmountKind kind)
 	return 0;					/* not reached */
 }
 
+/*
+ * A number that is put together digit by digit, from the right; zeros at the
+ * right end are not stored.
+ */
+typedef struct Digits
+{
+	int			n;
+	int			trailing;
+	int16		digit[20];		/* 10000^20 > 2^256 */
+} Digits;
+
+static inline void
+digits_push(Digits *digits, int16 digit)
+{
+	if (digits->n == 0 && digit == 0)
+		digits->trailing++;
+	else
+		digits->digit[digits->n++] = digit;
+}
+
+/* The digits as a numeric, so many of them behind the decimal point.  palloc'd. */
+static Numeric
+digits_to_numeric(const Digits *digits, bool negative, int behind)
+{
+	int			weight = digits->n == 0 ? 0 : digits->n + digits->trailing - behind - 1;
+	uint16		header = HEADER_SHORT | (4 * behind << SHORT_SCALE_SHIFT) |
+		(weight < 0 ? SHORT_WEIGHT_SIGN : 0) | (weight & SHORT_WEIGHT_MASK);
+	Size		size = VARHDRSZ + sizeof(header) + digits->n * sizeof(int16);
+	struct varlena *result = palloc(size);
+
+	if (negative)
+		header |= SHORT_NEGATIVE;
+	SET_VARSIZE(result, size);
+	memcpy(VARDATA(result), &header, sizeof(header));
+	for (int i = 0; i < digits->n; i++)
+		memcpy(VARDATA(result) + sizeof(header) + i * sizeof(int16),
+			   &digits->digit[digits->n - 1 - i], sizeof(int16));
+	return (Numeric) result;
+}
+
 /* Units as a numeric of scale 4, palloc'd. */
 Numeric
 money_to_numeric(int128 units)
 {
 	uint128		rest = units < 0 ? -(uint128) units : (uint128) units;
-	int16		digits[10];		/* 10000^10 > 2^127 */
-	int			ndigits = 0;
-	int			trailing = 0;
-	int			weight;
-	uint16		header;
-	struct varlena *result;
+	Digits		digits = {0};
 
-	/* digits from the right; zeros at the right end are not stored */
-	while (rest > 0)
+	for (; rest > 0; rest /= DIGIT_BASE)
+		digits_push(&digits, (int16) (rest % DIGIT_BASE));
+	return digits_to_numeric(&digits, units < 0, 1);
+}
+
+/* ---------- sums of squares ---------- */
+
+/* Adds a product that is so many words to the left. */
+static inline void
+square_sum_add_product(SquareSum *sum, int at, uint128 product)
+{
+	uint128		carry = 0;
+
+	for (int i = at; i < (int) lengthof(sum->word); i++)
 	{
-		int16		digit = (int16) (rest % DIGIT_BASE);
-
-		rest /= DIGIT_BASE;
-		if (ndigits == 0 && digit == 0)
-			trailing++;
-		else
-			digits[ndigits++] = digit;
+		carry += (uint128) sum->word[i] + (uint64) product;
+		sum->word[i] = (uint64) carry;
+		carry >>= 64;
+		product >>= 64;
 	}
-	weight = ndigits == 0 ? 0 : ndigits + trailing - 2;
+}
 
-	header = HEADER_SHORT | (4 << SHORT_SCALE_SHIFT) |
-		(weight < 0 ? SHORT_WEIGHT_SIGN : 0) | (weight & SHORT_WEIGHT_MASK);
-	if (units < 0)
-		header |= SHORT_NEGATIVE;
+/* Adds the square of a sum of money. */
+void
+square_sum_add(SquareSum *sum, int128 units)
+{
+	uint128		size = units < 0 ? -(uint128) units : (uint128) units;
+	uint64		low = (uint64) size;
+	uint64		high = (uint64) (size >> 64);
 
-	result = palloc(VARHDRSZ + sizeof(header) + ndigits * sizeof(int16));
-	SET_VARSIZE(result, VARHDRSZ + sizeof(header) + ndigits * sizeof(int16));
-	memcpy(VARDATA(result), &header, sizeof(header));
-	for (int i = 0; i < ndigits; i++)
-		memcpy(VARDATA(result) + sizeof(header) + i * sizeof(int16),
-			   &digits[ndigits - 1 - i], sizeof(int16));
-	return (Numeric) result;
+	square_sum_add_product(sum, 0, (uint128) low * low);
+	if (unlikely(high > 0))
+	{
+		square_sum_add_product(sum, 1, (uint128) low * high);
+		square_sum_add_product(sum, 1, (uint128) low * high);
+		square_sum_add_product(sum, 2, (uint128) high * high);
+	}
+}
+
+/* Adds another sum. */
+void
+square_sum_merge(SquareSum *sum, const SquareSum *other)
+{
+	for (int i = 0; i < (int) lengthof(sum->word); i++)
+		square_sum_add_product(sum, i, other->word[i]);
+}
+
+/* The sum as a numeric of scale 8, palloc'd. */
+Numeric
+square_sum_to_numeric(const SquareSum *sum)
+{
+	SquareSum	rest = *sum;
+	Digits		digits = {0};
+
+	while ((rest.word[0] | rest.word[1] | rest.word[2] | rest.word[3]) != 0)
+	{
+		uint64		digit = 0;
+
+		for (int i = lengthof(rest.word) - 1; i >= 0; i--)
+		{
+			uint128		part = (uint128) digit << 64 | rest.word[i];
+
+			rest.word[i] = (uint64) (part / DIGIT_BASE);
+			digit = (uint64) (part % DIGIT_BASE);
+		}
+		digits_push(&digits, (int16) digit);
+	}
+	return digits_to_numeric(&digits, false, 2);
 }
 
 PG_FUNCTION_INFO_V1(rfm_money_int8);

@@ -350,6 +350,49 @@ check_days(int32 days)
 				 errhint("Count the days from the start to the event or, without one, to the end of observation.")));
 }
 
+/* The key of a customer's entry, which fits in 32 bits. */
+uint32
+survival_key(int32 days, bool event)
+{
+	check_days(days);
+	return (uint32) days * 2 + !event;
+}
+
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE uint32
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * The survival of customers with these keys, one at least, which are sorted:
+ * what kaplan_meier gives for them.  palloc'd.
+ */
+struct varlena *
+survival_from_keys(uint32 *keys, Size n)
+{
+	Survival   *survival;
+	SurvivalEntry *entry;
+	Size		different = 1;
+
+	sort_keys(keys, n);
+	for (Size i = 1; i < n; i++)
+		different += keys[i] != keys[i - 1];
+	survival = survival_new(different);
+	survival->n = survival->nsorted = (uint32) different;
+	survival->customers = n;
+	entry = survival->entries;
+	entry->key = keys[0];
+	for (Size i = 0; i < n; i++)
+	{
+		if (keys[i] != entry->key)
+			(++entry)->key = keys[i];
+		entry->customers++;
+	}
+	return (struct varlena *) survival;
+}
+
 PG_FUNCTION_INFO_V1(rfm_kaplan_meier_add);
 PG_FUNCTION_INFO_V1(rfm_kaplan_meier_combine);
 PG_FUNCTION_INFO_V1(rfm_kaplan_meier_final);
@@ -360,7 +403,6 @@ rfm_kaplan_meier_add(PG_FUNCTION_ARGS)
 {
 	Survival   *survival;
 	SurvivalEntry *entry;
-	int32		days;
 	int64		key;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
@@ -374,9 +416,7 @@ rfm_kaplan_meier_add(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
-	days = PG_GETARG_INT32(1);
-	check_days(days);
-	key = (int64) days * 2 + !PG_GETARG_BOOL(2);
+	key = survival_key(PG_GETARG_INT32(1), PG_GETARG_BOOL(2));
 
 	survival = PG_ARGISNULL(0) ? survival_new(FIRST_CAPACITY) : GETARG_SURVIVAL(0);
 	entry = survival_find(survival, key);

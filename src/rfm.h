@@ -13,6 +13,7 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "pgtime.h"
@@ -81,6 +82,7 @@ extern int64 money_from_float8(float8 amount);
 extern bool money_units(Numeric value, int64 *units, bool *exact);
 extern bool money_units_float8(float8 value, int64 *units, bool *exact);
 extern Numeric money_to_numeric(int128 units);
+extern int128 money_sum_from_datum(Datum sum);
 extern Numeric money_float8_decimal(float8 amount);
 extern Numeric money_float4_decimal(float4 amount);
 
@@ -110,6 +112,16 @@ money_sum_merge(MoneySum *sum, const MoneySum *other)
 	sum->high += other->high + (low < sum->low);
 	sum->low = low;
 }
+
+/* A sum of squares of MoneySums, in units of 1e-8: 2^64 of them cannot overflow it. */
+typedef struct SquareSum
+{
+	uint64		word[4];		/* the lowest first */
+} SquareSum;
+
+extern void square_sum_add(SquareSum *sum, int128 units);
+extern void square_sum_merge(SquareSum *sum, const SquareSum *other);
+extern Numeric square_sum_to_numeric(const SquareSum *sum);
 
 /* ---------- score.c: scores ---------- */
 
@@ -171,12 +183,14 @@ id_kind_in_heap(IdKind kind)
 }
 
 extern IdKind id_kind(Oid type, const char *column);
+extern IdKind id_kind_or_none(Oid type);
 extern uint32 id_hash(IdKind kind, uint64 word);
 extern void id_heap_reserve(IdHeap *heap, Size size);
 extern Size id_datum_size(Datum datum, IdKind kind);
 extern uint64 id_from_datum(IdHeap *heap, Datum datum, IdKind kind);
 extern uint64 id_from_bytes(IdHeap *heap, const char *bytes, uint32 length);
 extern const char *id_bytes(const IdHeap *heap, uint64 word, uint32 *length);
+extern bool id_is_valid(const IdHeap *heap, uint64 word, IdKind kind);
 extern uint64 id_copy(IdHeap *to, const IdHeap *from, uint64 word, IdKind kind);
 extern Size id_copy_size(const IdHeap *from, uint64 word, IdKind kind);
 extern bool id_bytes_equal(const IdHeap *heap_a, uint64 a, const IdHeap *heap_b, uint64 b);
@@ -352,6 +366,28 @@ extern void boundaries_add(Boundaries *boundaries, const IdHeap *heap, uint64 cu
 extern Datum boundaries_result(Boundaries *boundaries);
 extern const VisitSet *visit_set_from_datum(Datum datum);
 extern VisitCounts visit_set_counts(const VisitSet *set, uint32 i, const IdHeap *heap, uint64 customer);
+
+/* ---------- rates.c: survivals ---------- */
+
+extern uint32 survival_key(int32 days, bool event);
+extern struct varlena *survival_from_keys(uint32 *keys, Size n);
+
+/* ---------- rows.c: arrays of rows as results ---------- */
+
+/* An array of a composite type that is being made, in CurrentMemoryContext. */
+typedef struct RowArray
+{
+	Oid			type;			/* of a row */
+	TupleDesc	desc;
+	Datum	   *rows;
+	int			n;
+	int			capacity;
+	Size		size;			/* of the array so far */
+} RowArray;
+
+extern void row_array_begin(RowArray *array, FunctionCallInfo fcinfo);
+extern void row_array_add(RowArray *array, Datum *values, bool *nulls, const char *hint);
+extern Datum row_array_result(RowArray *array);
 
 /* ---------- unpack.c: profiles as rows ---------- */
 

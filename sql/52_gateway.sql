@@ -1,0 +1,50 @@
+-- 52_gateway: what became of the customers who came by a product, brand or category.
+
+CREATE TYPE rfm.gateway_row AS (
+    name                  text,
+    customers             bigint,
+    vip_customers         bigint,
+    promising_customers   bigint,
+    vip_revenue           numeric,
+    revenue               numeric,
+    revenue_squares       numeric,
+    revenue_after         numeric,
+    revenue_after_squares numeric,
+    survival              rfm.survival
+);
+COMMENT ON TYPE rfm.gateway_row IS 'Internal. The customers of one name; what gateway returns.';
+COMMENT ON COLUMN rfm.gateway_row.name IS 'The name.';
+COMMENT ON COLUMN rfm.gateway_row.customers IS 'Number of customers.';
+COMMENT ON COLUMN rfm.gateway_row.vip_customers IS 'Of them those of stage vip.';
+COMMENT ON COLUMN rfm.gateway_row.promising_customers IS 'Of them those of stage promising.';
+COMMENT ON COLUMN rfm.gateway_row.vip_revenue IS 'Sum of the revenue of those of stage vip, scale 4. NULL: there are none.';
+COMMENT ON COLUMN rfm.gateway_row.revenue IS 'Sum of their revenue, scale 4.';
+COMMENT ON COLUMN rfm.gateway_row.revenue_squares IS 'Sum of the squares of their revenue, scale 8.';
+COMMENT ON COLUMN rfm.gateway_row.revenue_after IS 'Sum of their revenue_after, scale 4.';
+COMMENT ON COLUMN rfm.gateway_row.revenue_after_squares IS 'Sum of the squares of their revenue_after, scale 8.';
+COMMENT ON COLUMN rfm.gateway_row.survival IS 'What kaplan_meier gives for their days and events. NULL: nobody has them.';
+
+CREATE FUNCTION rfm.gateway_accum(state internal, name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) RETURNS internal
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_accum';
+CREATE FUNCTION rfm.gateway_combine(state internal, other internal) RETURNS internal
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_combine';
+CREATE FUNCTION rfm.gateway_serialize(state internal) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_serialize';
+CREATE FUNCTION rfm.gateway_deserialize(bytes bytea, dummy internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_deserialize';
+CREATE FUNCTION rfm.gateway_final(state internal) RETURNS rfm.gateway_row[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_final';
+COMMENT ON FUNCTION rfm.gateway_accum(internal, text, text, numeric, numeric, integer, boolean, bigint) IS 'Internal. Transition function of gateway.';
+COMMENT ON FUNCTION rfm.gateway_combine(internal, internal) IS 'Internal. Combine function of gateway.';
+COMMENT ON FUNCTION rfm.gateway_serialize(internal) IS 'Internal. Serialization of the state of gateway.';
+COMMENT ON FUNCTION rfm.gateway_deserialize(bytea, internal) IS 'Internal. Deserialization of the state of gateway.';
+COMMENT ON FUNCTION rfm.gateway_final(internal) IS 'Internal. Final function of gateway.';
+
+CREATE AGGREGATE rfm.gateway(name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) (
+    SFUNC = rfm.gateway_accum, STYPE = internal, SSPACE = 65536,
+    FINALFUNC = rfm.gateway_final, FINALFUNC_MODIFY = READ_ONLY,
+    COMBINEFUNC = rfm.gateway_combine, SERIALFUNC = rfm.gateway_serialize, DESERIALFUNC = rfm.gateway_deserialize,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE rfm.gateway(text, text, numeric, numeric, integer, boolean, bigint) IS
+'Internal. The customers, one row each, by name: their number, those of stage vip and promising, exact sums of money and of its squares, and their survival. A row for every name with at least minimum customers (NULL: 1; the same in all rows), ordered by the bytes of the name. Customers with a NULL name are left out, those with NULL days or event are not in the survival, NULL money counts as 0; without such names the result is NULL. Money is rounded to 4 decimals; NaN, infinity, negative days and sums that do not fit are errors.';

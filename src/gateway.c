@@ -1,0 +1,523 @@
+/*
+ * gateway.c
+ *	  What became of the customers who came by a product, brand or category: for
+ *	  each name how many there are, exact sums of what they bought and of its
+ *	  squares, and the survival to their second order.
+ *
+ * The names stand in an array in the order in which they came, found by an open
+ * hash.  A survival for each of them while rows come in would take far more
+ * memory than the rows: what belongs to the survivals is written to a log, eight
+ * bytes a customer, and sorted by name at the end.
+ *
+ * Memory: 160 to 320 bytes and the text for each name (half as much again while
+ * the arrays grow), 8 to 16 bytes for each customer with days.
+ */
+#include "rfm.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define MAX_NAMES		((uint32) 1 << 30)
+#define MIN_SLOTS		16
+#define NO_NAME			0		/* an empty slot; names count from 1 */
+
+/* arguments of gateway, behind the state */
+#define NAME_ARG		1
+#define STAGE_ARG		2
+#define REVENUE_ARG		3
+#define REVENUE_AFTER_ARG 4
+#define DAYS_ARG		5
+#define EVENT_ARG		6
+#define MINIMUM_ARG		7
+
+/* The customers of one name. */
+typedef struct NameSums
+{
+	uint64		id;				/* a word of the heap */
+	int64		customers;
+	int64		vip_customers;
+	int64		promising_customers;
+	int128		vip_revenue;
+	int128		revenue;
+	int128		revenue_after;
+	SquareSum	revenue_squares;
+	SquareSum	revenue_after_squares;
+} NameSums;
+
+/* A customer of a survival. */
+typedef struct Watched
+{
+	uint32		name;			/* its place in the array */
+	uint32		key;			/* survival_key */
+} Watched;
+
+typedef struct Slot
+{
+	uint32		hash;
+	uint32		name;
+} Slot;
+
+typedef struct Gateway
+{
+	int64		minimum;		/* customers of a name that is returned */
+	uint32		nnames;
+	uint32		max_names;		/* there is room for */
+	NameSums   *names;
+	Slot	   *index;			/* NULL when there is nothing to find */
+	uint32		index_mask;		/* number of slots - 1 */
+	IdHeap		heap;			/* of names */
+	Size		nwatched;
+	Size		max_watched;
+	Watched    *watched;		/* the log */
+	MemoryContext context;		/* everything here */
+} Gateway;
+
+/* What travels between processes, before names, log and heap. */
+typedef struct GatewayHeader
+{
+	int64		minimum;
+	uint64		nwatched;
+	uint64		heap_used;
+	uint32		nnames;
+} GatewayHeader;
+
+/* ---------- names and log ---------- */
+
+/* A state without names. */
+static Gateway *
+gateway_new(MemoryContext context, int64 minimum)
+{
+	Gateway    *gateway = MemoryContextAllocZero(context, sizeof(Gateway));
+
+	gateway->context = context;
+	gateway->minimum = minimum;
+	gateway->heap.context = context;
+	gateway->max_names = MIN_SLOTS / 2;
+	gateway->names = MemoryContextAlloc(context, gateway->max_names * sizeof(NameSums));
+	gateway->index = MemoryContextAllocZero(context, MIN_SLOTS * sizeof(Slot));
+	gateway->index_mask = MIN_SLOTS - 1;
+	gateway->max_watched = 64;
+	gateway->watched = MemoryContextAlloc(context, gateway->max_watched * sizeof(Watched));
+	return gateway;
+}
+
+/* Doubles the index. */
+static void
+gateway_grow_index(Gateway *gateway)
+{
+	Size		slots = ((Size) gateway->index_mask + 1) * 2;
+	Slot	   *old = gateway->index;
+	uint32		nold = gateway->index_mask + 1;
+
+	gateway->index = MemoryContextAllocExtended(gateway->context, slots * sizeof(Slot),
+												MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	gateway->index_mask = slots - 1;
+	for (uint32 i = 0; i < nold; i++)
+	{
+		uint32		at = old[i].hash & gateway->index_mask;
+
+		CHECK_FOR_INTERRUPTS();
+		if (old[i].name == NO_NAME)
+			continue;
+		while (gateway->index[at].name != NO_NAME)
+			at = (at + 1) & gateway->index_mask;
+		gateway->index[at] = old[i];
+	}
+	pfree(old);
+}
+
+/* Appends a name without customers. */
+static void
+gateway_add_name(Gateway *gateway, const char *bytes, uint32 length)
+{
+	NameSums   *name;
+
+	if (gateway->nnames == gateway->max_names)
+	{
+		if (gateway->max_names == MAX_NAMES)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("gateway has more than 1 billion names"),
+					 errhint("Leave out names that stand for a single customer.")));
+		gateway->max_names *= 2;
+		gateway->names = repalloc_huge(gateway->names, (Size) gateway->max_names * sizeof(NameSums));
+	}
+	name = &gateway->names[gateway->nnames];
+	memset(name, 0, sizeof(*name));
+	name->id = id_from_bytes(&gateway->heap, bytes, length);
+	gateway->nnames++;
+}
+
+/* The place of a name in the array, made when there is none. */
+static uint32
+gateway_name(Gateway *gateway, const char *bytes, uint32 length)
+{
+	uint32		hash = hash_bytes((const unsigned char *) bytes, length);
+	Slot	   *slot;
+
+	for (uint32 at = hash;; at++)
+	{
+		slot = &gateway->index[at & gateway->index_mask];
+		if (slot->name == NO_NAME)
+			break;
+		if (slot->hash == hash)
+		{
+			uint32		other_length;
+			const char *other = id_bytes(&gateway->heap, gateway->names[slot->name - 1].id, &other_length);
+
+			if (other_length == length && memcmp(other, bytes, length) == 0)
+				return slot->name - 1;
+		}
+	}
+	gateway_add_name(gateway, bytes, length);
+	slot->hash = hash;
+	slot->name = gateway->nnames;
+	if (gateway->nnames > (gateway->index_mask + 1) / 8 * 5)
+		gateway_grow_index(gateway);
+	return gateway->nnames - 1;
+}
+
+/* Appends to the log. */
+static inline void
+gateway_log(Gateway *gateway, uint32 name, uint32 key)
+{
+	if (unlikely(gateway->nwatched == gateway->max_watched))
+	{
+		gateway->max_watched *= 2;
+		gateway->watched = repalloc_huge(gateway->watched, gateway->max_watched * sizeof(Watched));
+	}
+	gateway->watched[gateway->nwatched++] = (Watched) {name, key};
+}
+
+/* ---------- the aggregate gateway ---------- */
+
+PG_FUNCTION_INFO_V1(rfm_gateway_accum);
+PG_FUNCTION_INFO_V1(rfm_gateway_combine);
+PG_FUNCTION_INFO_V1(rfm_gateway_serialize);
+PG_FUNCTION_INFO_V1(rfm_gateway_deserialize);
+PG_FUNCTION_INFO_V1(rfm_gateway_final);
+
+static MemoryContext
+aggregate_context(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "called outside an aggregate");
+	return context;
+}
+
+/* Whether a text is this string. */
+static inline bool
+text_is(const text *value, const char *string, uint32 length)
+{
+	return VARSIZE_ANY_EXHDR(value) == length && memcmp(VARDATA_ANY(value), string, length) == 0;
+}
+
+/* An argument that is a sum of money; NULL is none. */
+static inline int128
+money_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? 0 : money_sum_from_datum(PG_GETARG_DATUM(argument));
+}
+
+/* Refuses rows, or states, of one aggregate with different minimums. */
+static void
+check_minimum(const Gateway *gateway, int64 minimum)
+{
+	if (unlikely(gateway->minimum != minimum))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("minimum changes between rows"),
+				 errhint("Give the same minimum for all rows of an aggregate, best as a constant.")));
+}
+
+/* Transition: adds a customer. */
+Datum
+rfm_gateway_accum(PG_FUNCTION_ARGS)
+{
+	Gateway    *gateway = PG_ARGISNULL(0) ? NULL : (Gateway *) PG_GETARG_POINTER(0);
+	int64		minimum = PG_ARGISNULL(MINIMUM_ARG) ? 1 : PG_GETARG_INT64(MINIMUM_ARG);
+	text	   *name_text;
+	uint32		number;
+	NameSums   *name;
+	int128		revenue;
+	int128		revenue_after;
+
+	if (gateway == NULL)
+		gateway = gateway_new(aggregate_context(fcinfo), minimum);
+	check_minimum(gateway, minimum);
+	if (PG_ARGISNULL(NAME_ARG))
+		PG_RETURN_POINTER(gateway);
+
+	name_text = PG_GETARG_TEXT_PP(NAME_ARG);
+	number = gateway_name(gateway, VARDATA_ANY(name_text), VARSIZE_ANY_EXHDR(name_text));
+	name = &gateway->names[number];
+	revenue = money_argument(fcinfo, REVENUE_ARG);
+	revenue_after = money_argument(fcinfo, REVENUE_AFTER_ARG);
+	name->customers++;
+	name->revenue += revenue;
+	square_sum_add(&name->revenue_squares, revenue);
+	name->revenue_after += revenue_after;
+	square_sum_add(&name->revenue_after_squares, revenue_after);
+	if (!PG_ARGISNULL(STAGE_ARG))
+	{
+		text	   *stage = PG_GETARG_TEXT_PP(STAGE_ARG);
+
+		if (text_is(stage, "vip", 3))
+		{
+			name->vip_customers++;
+			name->vip_revenue += revenue;
+		}
+		else if (text_is(stage, "promising", 9))
+			name->promising_customers++;
+	}
+	if (!PG_ARGISNULL(DAYS_ARG) && !PG_ARGISNULL(EVENT_ARG))
+		gateway_log(gateway, number, survival_key(PG_GETARG_INT32(DAYS_ARG), PG_GETARG_BOOL(EVENT_ARG)));
+	PG_RETURN_POINTER(gateway);
+}
+
+/* Combine: adds the names and the log of the second state to the first. */
+Datum
+rfm_gateway_combine(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = aggregate_context(fcinfo);
+	Gateway    *a = PG_ARGISNULL(0) ? NULL : (Gateway *) PG_GETARG_POINTER(0);
+	const Gateway *b = PG_ARGISNULL(1) ? NULL : (Gateway *) PG_GETARG_POINTER(1);
+	uint32	   *numbers;
+
+	if (b == NULL)
+	{
+		if (a == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(a);
+	}
+	if (a == NULL)
+		a = gateway_new(context, b->minimum);
+	check_minimum(a, b->minimum);
+	numbers = MemoryContextAllocHuge(CurrentMemoryContext, (Size) b->nnames * sizeof(uint32));
+	for (uint32 i = 0; i < b->nnames; i++)
+	{
+		const NameSums *other = &b->names[i];
+		uint32		length;
+		const char *bytes = id_bytes(&b->heap, other->id, &length);
+		NameSums   *name;
+
+		CHECK_FOR_INTERRUPTS();
+		numbers[i] = gateway_name(a, bytes, length);
+		name = &a->names[numbers[i]];
+		name->customers += other->customers;
+		name->vip_customers += other->vip_customers;
+		name->promising_customers += other->promising_customers;
+		name->vip_revenue += other->vip_revenue;
+		name->revenue += other->revenue;
+		name->revenue_after += other->revenue_after;
+		square_sum_merge(&name->revenue_squares, &other->revenue_squares);
+		square_sum_merge(&name->revenue_after_squares, &other->revenue_after_squares);
+	}
+	for (Size i = 0; i < b->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		gateway_log(a, numbers[b->watched[i].name], b->watched[i].key);
+	}
+	pfree(numbers);
+	PG_RETURN_POINTER(a);
+}
+
+/* Serialise: header, names, log, bytes of the names. */
+Datum
+rfm_gateway_serialize(PG_FUNCTION_ARGS)
+{
+	const Gateway *gateway = (Gateway *) PG_GETARG_POINTER(0);
+	GatewayHeader header = {0};
+	Size		names_size = (Size) gateway->nnames * sizeof(NameSums);
+	Size		watched_size = gateway->nwatched * sizeof(Watched);
+	Size		size = VARHDRSZ + sizeof(header) + names_size + watched_size + gateway->heap.used;
+	bytea	   *result;
+	char	   *next;
+
+	if (!AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a parallel worker holds more than 1 GB of names and days"),
+				 errhint("SET max_parallel_workers_per_gather = 0.")));
+	header.minimum = gateway->minimum;
+	header.nwatched = gateway->nwatched;
+	header.heap_used = gateway->heap.used;
+	header.nnames = gateway->nnames;
+
+	result = palloc(size);
+	SET_VARSIZE(result, size);
+	next = VARDATA(result);
+	memcpy(next, &header, sizeof(header));
+	next += sizeof(header);
+	memcpy(next, gateway->names, names_size);
+	next += names_size;
+	memcpy(next, gateway->watched, watched_size);
+	next += watched_size;
+	if (gateway->heap.used > 0)
+		memcpy(next, gateway->heap.data, gateway->heap.used);
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* Deserialise: a state that combine and final only read.  Trusts nothing. */
+Datum
+rfm_gateway_deserialize(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	const char *next = VARDATA_ANY(bytes);
+	Size		size = VARSIZE_ANY_EXHDR(bytes);
+	Gateway    *gateway = palloc0(sizeof(Gateway));
+	GatewayHeader header;
+
+	if (size < sizeof(header))
+		rfm_corrupt("gateway");
+	memcpy(&header, next, sizeof(header));
+	next += sizeof(header);
+	size -= sizeof(header);
+	if (header.nnames > size / sizeof(NameSums) || header.nwatched > size / sizeof(Watched) ||
+		header.heap_used > size ||
+		header.nnames * sizeof(NameSums) + header.nwatched * sizeof(Watched) + header.heap_used != size)
+		rfm_corrupt("gateway");
+
+	gateway->minimum = header.minimum;
+	gateway->nnames = gateway->max_names = header.nnames;
+	gateway->nwatched = gateway->max_watched = header.nwatched;
+	/* copied, because they must be aligned */
+	gateway->names = memcpy(palloc(size), next, size);
+	gateway->watched = (Watched *) (gateway->names + gateway->nnames);
+	gateway->heap.data = (char *) (gateway->watched + gateway->nwatched);
+	gateway->heap.used = gateway->heap.capacity = header.heap_used;
+	gateway->heap.fixed = true;
+	for (uint32 i = 0; i < gateway->nnames; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!id_is_valid(&gateway->heap, gateway->names[i].id, ID_TEXT))
+			rfm_corrupt("gateway");
+	}
+	for (Size i = 0; i < gateway->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (gateway->watched[i].name >= gateway->nnames)
+			rfm_corrupt("gateway");
+	}
+	PG_RETURN_POINTER(gateway);
+}
+
+/* ---------- the result ---------- */
+
+/* A name that is returned, and its part of the keys. */
+typedef struct Output
+{
+	const NameSums *name;
+	const char *bytes;
+	uint32		length;
+	Size		until;			/* behind its last key; before they are put there, its first */
+	Size		watched;		/* number of its keys */
+} Output;
+
+/* By the bytes of the names. */
+static int
+compare_outputs(const void *a, const void *b)
+{
+	const Output *x = a;
+	const Output *y = b;
+	int			cmp = memcmp(x->bytes, y->bytes, Min(x->length, y->length));
+
+	return cmp != 0 ? cmp : (x->length > y->length) - (x->length < y->length);
+}
+
+/*
+ * The keys of the log sorted by name, palloc'd; sets where those of each name
+ * are.  Outputs stand as their names do in the array.
+ */
+static uint32 *
+sort_log(const Gateway *gateway, Output *outputs)
+{
+	uint32	   *keys = MemoryContextAllocHuge(CurrentMemoryContext, gateway->nwatched * sizeof(uint32));
+	Size		until = 0;
+
+	for (Size i = 0; i < gateway->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		outputs[gateway->watched[i].name].watched++;
+	}
+	for (uint32 i = 0; i < gateway->nnames; i++)
+	{
+		outputs[i].until = until;
+		until += outputs[i].watched;
+	}
+	for (Size i = 0; i < gateway->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		keys[outputs[gateway->watched[i].name].until++] = gateway->watched[i].key;
+	}
+	return keys;
+}
+
+/* Appends a name to the result. */
+static void
+add_row(RowArray *array, const Output *output, uint32 *keys)
+{
+	const NameSums *name = output->name;
+	bool		has_vips = name->vip_customers > 0;
+	bool		has_survival = output->watched > 0;
+	Datum		values[] = {
+		PointerGetDatum(cstring_to_text_with_len(output->bytes, output->length)),
+		Int64GetDatum(name->customers), Int64GetDatum(name->vip_customers), Int64GetDatum(name->promising_customers),
+		has_vips ? NumericGetDatum(money_to_numeric(name->vip_revenue)) : (Datum) 0,
+		NumericGetDatum(money_to_numeric(name->revenue)),
+		NumericGetDatum(square_sum_to_numeric(&name->revenue_squares)),
+		NumericGetDatum(money_to_numeric(name->revenue_after)),
+		NumericGetDatum(square_sum_to_numeric(&name->revenue_after_squares)),
+		has_survival ? PointerGetDatum(survival_from_keys(keys + output->until - output->watched, output->watched)) : (Datum) 0
+	};
+	bool		nulls[lengthof(values)] = {[4] = !has_vips, [9] = !has_survival};
+
+	row_array_add(array, values, nulls, "Give a greater minimum.");
+	for (int i = 0; i < (int) lengthof(values); i++)
+		if ((i < 1 || i > 3) && !nulls[i])
+			pfree(DatumGetPointer(values[i]));
+}
+
+/* Final: the names with enough customers, in order; NULL without any.  The state stays as it is. */
+Datum
+rfm_gateway_final(PG_FUNCTION_ARGS)
+{
+	const Gateway *gateway = PG_ARGISNULL(0) ? NULL : (Gateway *) PG_GETARG_POINTER(0);
+	Output	   *outputs;
+	uint32	   *keys;
+	uint32		n = 0;
+	RowArray	array;
+
+	if (gateway == NULL)
+		PG_RETURN_NULL();
+	outputs = MemoryContextAllocExtended(CurrentMemoryContext, (Size) gateway->nnames * sizeof(Output),
+										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	keys = sort_log(gateway, outputs);
+	for (uint32 i = 0; i < gateway->nnames; i++)
+	{
+		const NameSums *name = &gateway->names[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (name->customers < gateway->minimum)
+			continue;
+		outputs[n] = outputs[i];
+		outputs[n].name = name;
+		outputs[n].bytes = id_bytes(&gateway->heap, name->id, &outputs[n].length);
+		n++;
+	}
+	if (n == 0)
+		PG_RETURN_NULL();
+	qsort(outputs, n, sizeof(Output), compare_outputs);
+
+	row_array_begin(&array, fcinfo);
+	for (uint32 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_row(&array, &outputs[i], keys);
+	}
+	return row_array_result(&array);
+}
