@@ -144,10 +144,13 @@ END $$;
 CREATE TABLE t.bytes AS SELECT t.state('name ' || i / 2, 'vip', i, -i, i, i = 1, 1) AS bytes FROM generate_series(1, 3) i;
 SELECT is((SELECT t.final(t.deserialize(bytes))::text FROM t.bytes), (SELECT rfm.gateway('name ' || i / 2, 'vip', i, -i, i, i = 1, 1)::text
 	FROM generate_series(1, 3) i), 'bytes of a state');
+SELECT is(t.lines(t.combined(t.deserialize(bytes))), t.expected('t.many', 2), 'three states put together')
+FROM (SELECT t.state(name, stage, revenue, revenue_after, days, event, 2) AS bytes FROM t.many GROUP BY t.hash(i, 98) % 3) x;
 SELECT set_eq($$SELECT t.read(substr(bytes, 1, n)) FROM t.bytes, generate_series(0, length(bytes) - 1) n$$, $$VALUES ('refused')$$, 'cut off');
 SELECT is(t.read(bytes || '\x00'), 'refused', 'too long') FROM t.bytes;
 SELECT set_eq($$SELECT t.read(set_byte(bytes, n, (get_byte(bytes, n) + x) % 256)) FROM t.bytes, generate_series(0, length(bytes) - 1) n,
 	unnest(ARRAY[1, 127, 128, 255]) x$$, $$VALUES ('read'), ('refused')$$, 'changed: refused or read, and nothing else happens');
+SELECT is(t.read(set_byte(bytes, length(bytes) - 16, x)), y, 'the last name with ' || x || ' bytes') FROM t.bytes, (VALUES (6, 'read'), (12, 'read'), (13, 'refused')) v(x, y);
 SELECT is(t.refusal('SELECT t.combined(t.deserialize(x)) FROM t.bytes, unnest(ARRAY[bytes, set_byte(bytes, 0, 7)]) x'), '22023 minimum changes between rows.',
 	'states with different minimums');
 

@@ -147,10 +147,16 @@ END $$;
 CREATE TABLE t.bytes AS SELECT t.state(i::smallint, i, i, i, i, md5(i::text)::uuid, 'text ' || i) AS bytes FROM generate_series(1, 3) i;
 SELECT is((SELECT t.final(t.deserialize(bytes))::text FROM t.bytes), (SELECT rfm.tally(i::smallint, i, i, i, i, md5(i::text)::uuid, 'text ' || i)::text
 	FROM generate_series(1, 3) i), 'bytes of a state');
+SELECT is(t.combined(t.deserialize(bytes))::text, t.expected('t.many')::text, 'three states put together')
+FROM (SELECT t.state(segment_rank, orders, revenue, days, a, b, c, d, e, f, g) AS bytes FROM t.many GROUP BY t.hash(i, 98) % 3) x;
 SELECT set_eq($$SELECT t.read(substr(bytes, 1, n)) FROM t.bytes, generate_series(0, length(bytes) - 1) n$$, $$VALUES ('refused')$$, 'cut off');
 SELECT is(t.read(bytes || '\x00'), 'refused', 'too long') FROM t.bytes;
 SELECT set_eq($$SELECT t.read(set_byte(bytes, n, (get_byte(bytes, n) + x) % 256)) FROM t.bytes, generate_series(0, length(bytes) - 1) n,
 	unnest(ARRAY[1, 127, 128, 255]) x$$, $$VALUES ('read'), ('refused')$$, 'changed: refused or read, and nothing else happens');
 SELECT is(t.read(set_byte(bytes, 16 + n, 200)), 'refused', 'type of a dimension') FROM t.bytes, unnest(ARRAY[0, 1, 2, 3, 31]) n;
+SELECT is(t.read(set_byte(bytes, 48 + 58, x)), y, 'dimension ' || x || ' of a group') FROM t.bytes, (VALUES (0, 'read'), (3, 'refused')) v(x, y);
+SELECT is(t.read(set_byte(bytes, 48 + n, 2)), 'refused', 'neither true nor false') FROM t.bytes, unnest(ARRAY[59, 60]) n;
+SELECT is(t.refusal('SELECT t.combined(t.deserialize(bytes)) FROM (TABLE t.bytes UNION ALL SELECT t.state(1::smallint, 1, 1, 1, 1, 1)) x'),
+	'22P03 invalid value for type rfm.tally.', 'states with different types');
 
 SELECT * FROM finish();
