@@ -83,20 +83,6 @@ heap_id(const IdHeap *heap, uint64 word)
 }
 
 /*
- * The hash of an id: equal ids, equal hashes, in whatever heap.  Two rounds of
- * multiply and shift spread an integer's low and high bits over the result.
- */
-uint32
-id_hash(IdKind kind, uint64 word)
-{
-	if (id_kind_in_heap(kind))
-		return (uint32) (word >> 32);
-	word = (word ^ (word >> 32)) * UINT64CONST(0x9E3779B97F4A7C15);
-	word = (word ^ (word >> 29)) * UINT64CONST(0xBF58476D1CE4E5B9);
-	return (uint32) (word >> 32);
-}
-
-/*
  * The word of bytes, which are copied into the heap.  The heap grows by
  * repalloc unless it is fixed, when the caller has seen to the room.
  */

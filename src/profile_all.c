@@ -53,9 +53,7 @@
 typedef struct Customer
 {
 	uint64		id;
-	uint32		hash;
 	uint32		lines;			/* purchase lines in the window */
-	MoneySum	revenue;		/* of the window, adjustments too */
 	uint32		nfurther;		/* orders besides the one below */
 	Order		order;			/* the order seen first; next: list of further ones */
 } Customer;
@@ -442,7 +440,6 @@ add_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
 
 	memset(customer, 0, offsetof(Customer, order));
 	customer->id = id_copy(&set->heap, heap, id, set->header.customer_kind);
-	customer->hash = hash;
 	customer->order.next = NO_ENTRY;
 	customer->order.greatest = NO_ORDER;
 	if (set->ledgers)
@@ -466,7 +463,7 @@ get_customer(ProfileSet *set, uint64 id, uint32 hash, const IdHeap *heap)
 
 /* Adds a further order to a customer's list, and to the index when it is long. */
 static Order *
-add_further(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
+add_further(ProfileSet *set, uint32 entry, const Order *order)
 {
 	Customer   *customer = &set->customers[entry - 1];
 	FurtherOrder *further;
@@ -479,7 +476,7 @@ add_further(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 	}
 	position = ++set->header.nfurther;
 	further = &set->further[position - 1];
-	order_init(&further->order, id_copy(&set->heap, heap, order_id, set->header.order_kind));
+	further->order = *order;
 	further->order.next = customer->order.next;
 	further->customer = entry;
 	customer->order.next = position;
@@ -499,6 +496,7 @@ get_order(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 {
 	Customer   *customer = &set->customers[entry - 1];
 	IdKind		kind = set->header.order_kind;
+	Order		order;
 
 	if (customer->order.greatest == NO_ORDER)
 	{
@@ -528,7 +526,8 @@ get_order(ProfileSet *set, uint32 entry, uint64 order_id, const IdHeap *heap)
 				return &further->order;
 		}
 	}
-	return add_further(set, entry, order_id, heap);
+	order_init(&order, id_copy(&set->heap, heap, order_id, kind));
+	return add_further(set, entry, &order);
 }
 
 /* Room for this many more customers, in array and index. */
@@ -566,20 +565,44 @@ keep_without_order(Customer *customer)
 	customer->order.greatest = NO_ORDER;
 }
 
-/* Takes over what another set knows of a customer. */
-static void
-merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
+/* An order of another set with its ids in this one's heap. */
+static inline Order
+own_order(ProfileSet *set, const Order *from, const IdHeap *heap)
 {
-	uint32		entry;
-	Customer   *customer;
+	Order		order = *from;
 
-	reserve_customers(set, 1);
-	entry = get_customer(set, from->id, from->hash, &other->heap);
-	customer = &set->customers[entry - 1];
+	order.id = id_copy(&set->heap, heap, order.id, set->header.order_kind);
+	if (order.has_product)
+		order.product = id_copy(&set->heap, heap, order.product, set->header.product_kind);
+	return order;
+}
+
+/* Takes over a customer of another set who is not in this one. */
+static inline uint32
+copy_customer(ProfileSet *set, const ProfileSet *other, const Customer *from, uint32 hash)
+{
+	uint32		entry = add_customer(set, from->id, hash, &other->heap);
+	Customer   *customer = &set->customers[entry - 1];
+
+	customer->lines = from->lines;
+	customer->order = own_order(set, &from->order, &other->heap);
+	customer->order.next = NO_ENTRY;
+	for (uint32 i = from->order.next; i != NO_ENTRY; i = other->further[i - 1].order.next)
+	{
+		Order		order = own_order(set, &other->further[i - 1].order, &other->heap);
+
+		add_further(set, entry, &order);
+	}
+	return entry;
+}
+
+/* Takes over what another set knows of a customer of this one. */
+static void
+merge_customer(ProfileSet *set, uint32 entry, const ProfileSet *other, const Customer *from)
+{
+	Customer   *customer = &set->customers[entry - 1];
+
 	add_lines(customer, from->lines);
-	money_sum_merge(&customer->revenue, &from->revenue);
-	if (set->ledgers)
-		merge_ledger(set, entry, other, &other->ledgers[from - other->customers + 1]);
 	if (from->order.greatest == NO_ORDER)
 	{
 		keep_without_order(customer);
@@ -595,20 +618,60 @@ merge_customer(ProfileSet *set, const ProfileSet *other, const Customer *from)
 	}
 }
 
+/* Takes over some customers of another set, BATCH_LINES at most; first: the number of the first, from 0. */
+static void
+merge_batch(ProfileSet *set, const ProfileSet *other, uint32 first, uint32 n)
+{
+	EntryIndex *index = &set->customer_index;
+	const Customer *from = &other->customers[first];
+	uint32		hashes[BATCH_LINES];
+	uint32		entries[BATCH_LINES];
+
+	CHECK_FOR_INTERRUPTS();
+	reserve_customers(set, n);
+	for (uint32 i = 0; i < n; i++)
+	{
+		hashes[i] = id_hash(set->header.customer_kind, from[i].id);
+		PREFETCH(&index->slots[hashes[i] & index->mask]);
+		if (from[i].order.next != NO_ENTRY)
+			PREFETCH(&other->further[from[i].order.next - 1]);
+	}
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32		slot = hashes[i] & index->mask;
+
+		entries[i] = next_candidate(index, hashes[i], &slot);
+		if (entries[i] != NO_ENTRY)
+			PREFETCH(&set->customers[entries[i] - 1]);
+	}
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32		entry = entries[i];
+
+		if (hashes[i] >= set->header.hash_to)
+			continue;
+		/* no customer is in a set twice: who was not found is not among those just added */
+		if (entry == NO_ENTRY)
+			entry = copy_customer(set, other, &from[i], hashes[i]);
+		else
+		{
+			if (unlikely(!is_customer(set, entry, from[i].id, &other->heap)))
+				entry = get_customer(set, from[i].id, hashes[i], &other->heap);
+			merge_customer(set, entry, other, &from[i]);
+		}
+		if (set->ledgers)
+			merge_ledger(set, entry, other, &other->ledgers[first + i + 1]);
+	}
+}
+
 /* Takes over all that another set knows of the customers in this one's range. */
 static void
 merge_set(ProfileSet *set, const ProfileSet *other)
 {
 	if (set->ledgers)
 		merge_ledger(set, NOBODY, other, &other->ledgers[NOBODY]);
-	for (uint32 i = 0; i < other->header.ncustomers; i++)
-	{
-		const Customer *from = &other->customers[i];
-
-		CHECK_FOR_INTERRUPTS();
-		if (from->hash < set->header.hash_to)
-			merge_customer(set, other, from);
-	}
+	for (uint32 i = 0; i < other->header.ncustomers; i += BATCH_LINES)
+		merge_batch(set, other, i, Min(BATCH_LINES, other->header.ncustomers - i));
 }
 
 /*
@@ -687,15 +750,8 @@ apply_batch(ProfileSet *set)
 			keep_without_order(customer);
 			continue;
 		}
-		if (line->in_window)
-		{
-			money_sum_add(&customer->revenue, line->amount);
-			if (line->amount >= 0 && ++customer->lines == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						 errmsg("a customer has more than 4 billion lines"),
-						 errhint("Look for a placeholder customer_id that stands for many buyers, and map it to NULL.")));
-		}
+		if (line->in_window && line->amount >= 0)
+			add_lines(customer, 1);
 		order_add(get_order(set, entry, line->order, &set->batch_heap), line,
 				  set->header.product_kind, &set->heap, &set->batch_heap);
 	}
@@ -1030,12 +1086,12 @@ profile_set_customers(const ProfileSet *set)
 bool
 profile_set_purchases(const ProfileSet *set, uint32 number, Purchases *purchases)
 {
-	const Customer *customer = &set->customers[number];
-
 	purchases->orders = 0;
 	purchases->last_at = DT_NOBEGIN;
-	for (const Order *order = &customer->order;;)
+	purchases->revenue = 0;
+	for (const Order *order = &set->customers[number].order;;)
 	{
+		purchases->revenue += money_sum_value(&order->revenue);
 		if (order->first_at != DT_NOEND)
 		{
 			purchases->orders += order->last_at >= set->header.window_start;
@@ -1045,7 +1101,6 @@ profile_set_purchases(const ProfileSet *set, uint32 number, Purchases *purchases
 			break;
 		order = &set->further[order->next - 1].order;
 	}
-	purchases->revenue = money_sum_value(&customer->revenue);
 	return purchases->orders > 0;
 }
 
@@ -1089,18 +1144,22 @@ rfm_profile_set_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
 }
 
-/* A customer's orders at a glance. */
-static void
+/* A customer's orders at a glance; returns the revenue in the window. */
+static int128
 summarize(const ProfileSet *set, const Customer *customer, OrderSummary *summary)
 {
+	int128		revenue = 0;
+
 	order_summary_init(summary);
 	for (const Order *order = &customer->order;;)
 	{
+		revenue += money_sum_value(&order->revenue);
 		order_summary_add(summary, order, set->header.order_kind, &set->heap, set->header.window_start);
 		if (order->next == NO_ENTRY)
 			break;
 		order = &set->further[order->next - 1].order;
 	}
+	return revenue;
 }
 
 /* Puts what the ledger of an entry knows into a row. */
@@ -1141,8 +1200,7 @@ unpack_set(FunctionCallInfo fcinfo, const ProfileSet *set, const VisitSet *visit
 		CHECK_FOR_INTERRUPTS();
 		row.customer = customer->id;
 		row.lines = customer->lines;
-		row.revenue = money_sum_value(&customer->revenue);
-		summarize(set, customer, &row.summary);
+		row.revenue = summarize(set, customer, &row.summary);
 		put_ledger(set, i + 1, &row, &state);
 		row.visits = NULL;
 		if (visits && row.summary.first)

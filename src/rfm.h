@@ -184,7 +184,6 @@ id_kind_in_heap(IdKind kind)
 
 extern IdKind id_kind(Oid type, const char *column);
 extern IdKind id_kind_or_none(Oid type);
-extern uint32 id_hash(IdKind kind, uint64 word);
 extern void id_heap_reserve(IdHeap *heap, Size size);
 extern Size id_datum_size(Datum datum, IdKind kind);
 extern uint64 id_from_datum(IdHeap *heap, Datum datum, IdKind kind);
@@ -196,6 +195,20 @@ extern Size id_copy_size(const IdHeap *from, uint64 word, IdKind kind);
 extern bool id_bytes_equal(const IdHeap *heap_a, uint64 a, const IdHeap *heap_b, uint64 b);
 extern int	id_compare(IdKind kind, const IdHeap *heap_a, uint64 a, const IdHeap *heap_b, uint64 b);
 extern Datum id_to_datum(const IdHeap *heap, uint64 word, IdKind kind);
+
+/*
+ * The hash of an id: equal ids, equal hashes, in whatever heap.  Two rounds of
+ * multiply and shift spread an integer's low and high bits over the result.
+ */
+static inline uint32
+id_hash(IdKind kind, uint64 word)
+{
+	if (id_kind_in_heap(kind))
+		return (uint32) (word >> 32);
+	word = (word ^ (word >> 32)) * UINT64CONST(0x9E3779B97F4A7C15);
+	word = (word ^ (word >> 29)) * UINT64CONST(0xBF58476D1CE4E5B9);
+	return (uint32) (word >> 32);
+}
 
 /* Whether two ids are equal. */
 static inline bool
