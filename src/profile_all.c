@@ -160,13 +160,19 @@ struct ProfileSet
 	LedgerLine	ledger_batch[BATCH_LINES];
 };
 
+/* Enlarges an array to this many elements. */
+#define ENLARGE(array, n) \
+	((array) = memory_large_pages(repalloc_huge(array, (Size) (n) * sizeof(*(array))), (Size) (n) * sizeof(*(array))))
+
 /* ---------- index ---------- */
 
 static void
 index_init(EntryIndex *index, MemoryContext context, uint32 slots)
 {
-	index->slots = MemoryContextAllocExtended(context, (Size) slots * sizeof(Slot),
-											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Size		size = (Size) slots * sizeof(Slot);
+
+	index->slots = memory_large_pages(MemoryContextAllocHuge(context, size), size);
+	memset(index->slots, 0, size);
 	index->mask = slots - 1;
 	index->used = 0;
 }
@@ -478,7 +484,7 @@ add_further(ProfileSet *set, uint32 entry, const Order *order)
 	if (set->header.nfurther == set->max_further)
 	{
 		set->max_further *= 2;
-		set->further = repalloc_huge(set->further, (Size) set->max_further * sizeof(FurtherOrder));
+		ENLARGE(set->further, set->max_further);
 	}
 	position = ++set->header.nfurther;
 	further = &set->further[position - 1];
@@ -543,9 +549,9 @@ reserve_customers(ProfileSet *set, uint32 more)
 	if (set->header.ncustomers + more > set->max_customers)
 	{
 		set->max_customers = Max(set->max_customers * 2, set->header.ncustomers + more);
-		set->customers = repalloc_huge(set->customers, (Size) set->max_customers * sizeof(Customer));
+		ENLARGE(set->customers, set->max_customers);
 		if (set->ledgers)
-			set->ledgers = repalloc_huge(set->ledgers, ((Size) set->max_customers + 1) * sizeof(Ledger));
+			ENLARGE(set->ledgers, (Size) set->max_customers + 1);
 	}
 	index_reserve(&set->customer_index, set->context, more);
 }
@@ -1126,7 +1132,7 @@ get_customer_packed(const char *source, const char *end, ProfileSet *batch)
 	if (batch->header.nfurther + customer->nfurther > batch->max_further)
 	{
 		batch->max_further = Max(batch->max_further * 2, batch->header.nfurther + customer->nfurther);
-		batch->further = repalloc_huge(batch->further, (Size) batch->max_further * sizeof(FurtherOrder));
+		ENLARGE(batch->further, batch->max_further);
 	}
 	for (uint32 i = 0; i <= customer->nfurther; i++)
 	{

@@ -151,6 +151,10 @@ extern Values *values_begin(AmountKind kind, Datum fractions);
 extern void values_add_number(Values *values, int128 number);
 extern ArrayType *values_cutoffs(const Values *values);
 
+/* ---------- memory.c: large arrays ---------- */
+
+extern void *memory_large_pages(void *array, Size size);
+
 /* ---------- id.c: customer, order and product ids as 64-bit words ---------- */
 
 typedef enum IdKind
