@@ -8,6 +8,7 @@
  */
 #include "rfm.h"
 
+#include "nodes/primnodes.h"
 #include "utils/timestamp.h"
 
 #define ORDER_ARG(reader)			((reader)->first)
@@ -17,6 +18,17 @@
 #define WINDOW_START_ARG(reader)	((reader)->first + 4)
 #define AS_OF_ARG(reader)			((reader)->first + 5)
 #define TIME_ZONE_ARG(reader)		((reader)->first + 6)
+
+/* Whether an argument is a constant of the query. */
+static bool
+is_constant(FunctionCallInfo fcinfo, int argument)
+{
+	const Aggref *aggregate = AggGetAggref(fcinfo);
+
+	/* the state is no argument of the aggregate */
+	return aggregate != NULL && list_length(aggregate->args) >= argument &&
+		IsA(((TargetEntry *) list_nth(aggregate->args, argument - 1))->expr, Const);
+}
 
 /* The window's start in this row. */
 static TimestampTz
@@ -53,6 +65,7 @@ line_reader_init(LineReader *reader, FunctionCallInfo fcinfo, bool with_customer
 		reader->product_kind = id_kind(get_fn_expr_argtype(flinfo, PRODUCT_ARG(reader)), "product_id");
 	reader->amount_kind = money_kind(get_fn_expr_argtype(flinfo, AMOUNT_ARG(reader)));
 	time_reader_init(&reader->at, get_fn_expr_argtype(flinfo, AT_ARG(reader)), "ordered_at");
+	reader->at.same_zone = reader->nargs <= TIME_ZONE_ARG(reader) || is_constant(fcinfo, TIME_ZONE_ARG(reader));
 	line_reader_window(reader, fcinfo);
 }
 

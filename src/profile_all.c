@@ -597,6 +597,11 @@ copy_customer(ProfileSet *set, const ProfileSet *other, const Customer *from, ui
 	Customer   *customer = &set->customers[entry - 1];
 
 	customer->lines = from->lines;
+	if (from->order.greatest == NO_ORDER)
+	{
+		keep_without_order(customer);
+		return entry;
+	}
 	customer->order = own_order(set, &from->order, &other->heap);
 	customer->order.next = NO_ENTRY;
 	for (uint32 i = from->order.next; i != NO_ENTRY; i = other->further[i - 1].order.next)

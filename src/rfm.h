@@ -237,6 +237,7 @@ typedef struct TimeReader
 {
 	Oid			type;			/* timestamptz, timestamp or date */
 	Zone		zone;			/* of the row before, for timestamp and date */
+	bool		same_zone;		/* all rows have the same */
 	char	   *zone_name;		/* NULL until a zone was needed */
 	MemoryContext context;		/* of zone_name */
 } TimeReader;

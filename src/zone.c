@@ -114,7 +114,8 @@ time_read_zone(TimeReader *reader, const text *zone)
 	int			length = zone ? VARSIZE_ANY_EXHDR(zone) : 3;
 
 	if (reader->zone_name != NULL &&
-		strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')
+		(reader->same_zone ||
+		 (strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')))
 		return &reader->zone;
 	zone_init(&reader->zone, name, length);
 	if (reader->zone_name)
