@@ -110,6 +110,26 @@ SELECT product, p.revenue, q.revenue FROM (
 	LATERAL (SELECT sum(amount) AS revenue, count(DISTINCT (customer, "order")) FILTER (WHERE amount >= 0 AND customer IS NOT NULL) AS orders
 		FROM profile_all_lines l WHERE l.product IS NOT DISTINCT FROM x.product AND "order" IS NOT NULL AND at IS NOT NULL) r
 WHERE (p.revenue, p.orders, q.revenue, q.orders) IS DISTINCT FROM (r.revenue, r.orders, r.revenue, r.orders);
+-- what travels between processes: many lines, many orders, much money, refunds, no purchase, nothing but lines to come, months
+CREATE TABLE profile_all_far AS
+SELECT nullif(c, 0) AS customer, (c - 2) * 1000000000 + CASE c WHEN 1 THEN 1 WHEN 2 THEN i % 900 ELSE i % 3 END AS "order",
+	timestamptz '2024-06-01' - i % 1300 * interval '23 hours' + CASE WHEN c = 4 THEN interval '2000 days' ELSE interval '0' END AS at,
+	CASE WHEN c = 3 THEN -i WHEN i % 7 = 0 THEN -1.5 WHEN c = 1 AND i % 5 = 0 THEN 4e13 + i ELSE i % 40 END::numeric AS amount, i % 11 AS product
+FROM generate_series(0, 4) c, generate_series(1, 6000) i;
+CREATE FUNCTION pg_temp.far(type text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY EXECUTE format('SELECT u::text FROM (SELECT rfm.profile_all(customer::%1$s, "order"::%1$s, at, amount, product::%1$s,
+			''2023-01-01'', ''2024-05-01'', ''Asia/Kathmandu'', NULL, NULL, amount / 3, at + interval ''1000 days'') AS profiles FROM profile_all_far) x,
+		rfm.unpack(profiles) AS u (customer_id %1$s, first_order_id %1$s, first_product_id %1$s, first_order_at timestamptz, first_order_until timestamptz,
+			second_order_at timestamptz, last_order_at timestamptz, orders bigint, lines bigint, revenue numeric, first_order_revenue numeric, next_change_at timestamptz, ledger rfm.ledger)', type);
+END $$;
+SET max_parallel_workers_per_gather = 0;
+CREATE TEMPORARY TABLE far AS SELECT type, pg_temp.far(type) AS profile FROM unnest('{int,bigint,text}'::text[]) type;
+SET max_parallel_workers_per_gather = 4;
+SELECT count(*), count(DISTINCT profile), sum(length(profile)) > 5000 AS long FROM far;
+(SELECT type, pg_temp.far(type) FROM unnest('{int,bigint,text}'::text[]) type EXCEPT ALL TABLE far)
+UNION ALL (TABLE far EXCEPT ALL SELECT type, pg_temp.far(type) FROM unnest('{int,bigint,text}'::text[]) type);
+DROP TABLE profile_all_far;
 SET max_parallel_workers_per_gather = 0;
 
 -- no rows, no valid line, no customer, one customer
