@@ -905,9 +905,9 @@ rfm_profile_all_accum(PG_FUNCTION_ARGS)
 /*
  * A packed customer: the id, the number of lines, that of further orders, and
  * the orders; then, with ledgers, the ledger, the number of its further months
- * and these.  Integers have the size of their type, numbers one byte or, when
- * that is MANY, four more; ids in bytes are words of the heap, which travels
- * along.  An order: a byte of what follows, the id, first_at, revenue and what
+ * and these.  Ids that are integers of up to four bytes take four, all others eight:
+ * the words of ids in bytes refer to the heap, which travels along.  Numbers
+ * take one byte or, when that is MANY, four more.  An order: a byte of what follows, the id, first_at, revenue and what
  * else it needs.
  */
 #define MANY				255
@@ -925,6 +925,7 @@ rfm_profile_all_accum(PG_FUNCTION_ARGS)
 #define PUT(target, value) (memcpy(target, &(value), sizeof(value)), (target) += sizeof(value))
 #define GET(source, value) (memcpy(&(value), source, sizeof(value)), (source) += sizeof(value))
 
+/* Packs a number that is small as a rule. */
 static inline char *
 put_number(char *target, uint32 number)
 {
@@ -936,6 +937,7 @@ put_number(char *target, uint32 number)
 	return target;
 }
 
+/* Unpacks it. */
 static inline const char *
 get_number(const char *source, uint32 *number)
 {
@@ -948,6 +950,7 @@ get_number(const char *source, uint32 *number)
 	return source;
 }
 
+/* Packs an id. */
 static inline char *
 put_id(char *target, uint64 id, IdKind kind)
 {
@@ -960,6 +963,7 @@ put_id(char *target, uint64 id, IdKind kind)
 	return target;
 }
 
+/* Unpacks it. */
 static inline const char *
 get_id(const char *source, uint64 *id, IdKind kind)
 {
