@@ -112,11 +112,5 @@ COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, rfm.visit_set, text) IS
 
 -- What writes plans its queries without parallel workers; a query that it runs by this may have them. It sees what the caller sees.
 CREATE FUNCTION rfm.count_visits(boundaries rfm.visit_boundaries, query text) RETURNS rfm.visit_set
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    visits rfm.visit_set;
-BEGIN
-    EXECUTE query INTO visits USING boundaries;
-    RETURN visits;
-END $$;
+    AS 'MODULE_PATHNAME', 'rfm_count_visits' LANGUAGE C STABLE STRICT SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION rfm.count_visits(rfm.visit_boundaries, text) IS 'Internal. The visits that a query counts, whose $1 are the boundaries.';

@@ -27,9 +27,11 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
 #include "utils/builtins.h"
 #include "utils/expandeddatum.h"
 #include "utils/lsyscache.h"
@@ -1179,6 +1181,38 @@ visit_set_counts(const VisitSet *set, uint32 i, const IdHeap *heap, uint64 custo
 				 errhint("Give visits_all the visit_boundaries of the same profiles.")));
 	return (VisitCounts) {found->sessions, found->return_sessions,
 						  set->header.has_next_visits ? set->next_visits[i] : DT_NOEND};
+}
+
+PG_FUNCTION_INFO_V1(rfm_count_visits);
+
+/*
+ * count_visits(boundaries, query): the visits that a query counts, whose $1 are
+ * the boundaries.  As a parameter that the planner may not take for a constant:
+ * a constant would travel to the workers as text, digit by digit.
+ */
+Datum
+rfm_count_visits(PG_FUNCTION_ARGS)
+{
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	ParamListInfo parameters = makeParamList(1);
+	SPIPlanPtr	plan;
+	Datum		visits;
+	bool		is_null;
+
+	parameters->params[0] = (ParamExternData) {.value = PG_GETARG_DATUM(0), .ptype = type};
+	SPI_connect();
+	plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_PARALLEL_OK);
+	if (plan == NULL || SPI_execute_plan_with_paramlist(plan, parameters, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "\"%s\" does not count visits", query);
+	visits = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	if (!is_null)
+		visits = SPI_datumTransfer(visits, false, -1);
+	SPI_finish();
+	if (is_null)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(visits);
 }
 
 /* ---------- the types ---------- */
