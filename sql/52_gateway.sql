@@ -10,7 +10,9 @@ CREATE TYPE rfm.gateway_row AS (
     revenue_squares       numeric,
     revenue_after         numeric,
     revenue_after_squares numeric,
-    survival              rfm.survival
+    rate                  double precision,
+    rate_low              double precision,
+    rate_high             double precision
 );
 COMMENT ON TYPE rfm.gateway_row IS 'Internal. The customers of one name; what gateway returns.';
 COMMENT ON COLUMN rfm.gateway_row.name IS 'The name.';
@@ -22,7 +24,9 @@ COMMENT ON COLUMN rfm.gateway_row.revenue IS 'Sum of their revenue, scale 4.';
 COMMENT ON COLUMN rfm.gateway_row.revenue_squares IS 'Sum of the squares of their revenue, scale 8.';
 COMMENT ON COLUMN rfm.gateway_row.revenue_after IS 'Sum of their revenue_after, scale 4.';
 COMMENT ON COLUMN rfm.gateway_row.revenue_after_squares IS 'Sum of the squares of their revenue_after, scale 8.';
-COMMENT ON COLUMN rfm.gateway_row.survival IS 'What kaplan_meier gives for their days and events. NULL: nobody has them.';
+COMMENT ON COLUMN rfm.gateway_row.rate IS 'Share 0-1 with the event within 365 days (Kaplan-Meier). NULL: nobody was watched that long.';
+COMMENT ON COLUMN rfm.gateway_row.rate_low IS 'Lower 95 percent bound (log-log). NULL: undefined.';
+COMMENT ON COLUMN rfm.gateway_row.rate_high IS 'Upper 95 percent bound (log-log). NULL: undefined.';
 
 CREATE FUNCTION rfm.gateway_accum(state internal, name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) RETURNS internal
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_accum';
@@ -47,4 +51,4 @@ CREATE AGGREGATE rfm.gateway(name text, stage text, revenue numeric, revenue_aft
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE rfm.gateway(text, text, numeric, numeric, integer, boolean, bigint) IS
-'Internal. The customers, one row each, by name: their number, those of stage vip and promising, exact sums of money and of its squares, and their survival. A row for every name with at least minimum customers (NULL: 1; the same in all rows), ordered by the bytes of the name. Customers with a NULL name are left out, those with NULL days or event are not in the survival, NULL money counts as 0; without such names the result is NULL. Money is rounded to 4 decimals; NaN, infinity, negative days and sums that do not fit are errors.';
+'Internal. The customers, one row each, by name: their number, those of stage vip and promising, exact sums of money and of its squares, and the share of them with the event within 365 days. A row for every name with at least minimum customers (NULL: 1; the same in all rows), ordered by the bytes of the name. Customers with a NULL name are left out, those with NULL days or event are not in that share, NULL money counts as 0; without such names the result is NULL. Money is rounded to 4 decimals; NaN, infinity, negative days and sums that do not fit are errors.';

@@ -2,7 +2,7 @@
  * gateway.c
  *	  What became of the customers who came by a product, brand or category: for
  *	  each name how many there are, exact sums of what they bought and of its
- *	  squares, and the survival to their second order.
+ *	  squares, and how many had ordered again within a year.
  *
  * The names stand in an array in the order in which they came, found by an open
  * hash.  A survival for each of them while rows come in would take far more
@@ -31,6 +31,10 @@
 #define DAYS_ARG		5
 #define EVENT_ARG		6
 #define MINIMUM_ARG		7
+
+/* rates are those by this day, within 95 percent bounds */
+#define AT_DAYS			365
+#define CONFIDENCE		0.95
 
 /* The customers of one name. */
 typedef struct NameSums
@@ -463,7 +467,8 @@ add_row(RowArray *array, const Output *output, uint32 *keys)
 {
 	const NameSums *name = output->name;
 	bool		has_vips = name->vip_customers > 0;
-	bool		has_survival = output->watched > 0;
+	Datum		rate[4];
+	bool		no_rate[4] = {true, true, true, true};
 	Datum		values[] = {
 		PointerGetDatum(cstring_to_text_with_len(output->bytes, output->length)),
 		Int64GetDatum(name->customers), Int64GetDatum(name->vip_customers), Int64GetDatum(name->promising_customers),
@@ -472,12 +477,24 @@ add_row(RowArray *array, const Output *output, uint32 *keys)
 		NumericGetDatum(square_sum_to_numeric(&name->revenue_squares)),
 		NumericGetDatum(money_to_numeric(name->revenue_after)),
 		NumericGetDatum(square_sum_to_numeric(&name->revenue_after_squares)),
-		has_survival ? PointerGetDatum(survival_from_keys(keys + output->until - output->watched, output->watched)) : (Datum) 0
+		0, 0, 0
 	};
-	bool		nulls[lengthof(values)] = {[4] = !has_vips, [9] = !has_survival};
+	bool		nulls[lengthof(values)] = {[4] = !has_vips};
 
+	if (output->watched > 0)
+	{
+		struct varlena *survival = survival_from_keys(keys + output->until - output->watched, output->watched);
+
+		survival_rate(survival, AT_DAYS, CONFIDENCE, rate, no_rate);
+		pfree(survival);
+	}
+	for (int i = 0; i < 3; i++)
+	{
+		values[9 + i] = rate[i];
+		nulls[9 + i] = no_rate[i];
+	}
 	row_array_add(array, values, nulls, "Give a greater minimum.");
-	for (int i = 0; i < (int) lengthof(values); i++)
+	for (int i = 0; i < 9; i++)
 		if ((i < 1 || i > 3) && !nulls[i])
 			pfree(DatumGetPointer(values[i]));
 }

@@ -682,6 +682,35 @@ curve_rate(const Curve *curve, Datum *values, bool *nulls)
 	}
 }
 
+/*
+ * The rate after so many days with its bounds, and how many were at risk then.
+ * values and nulls have four places.  NULL rates: nobody was watched that long.
+ */
+void
+survival_rate(const struct varlena *survival, int32 at_days, double confidence, Datum *values, bool *nulls)
+{
+	Curve		curve;
+	int64		days = 0;
+	bool		further;
+	int64		at_risk;
+
+	curve_init(&curve, (const Survival *) survival, confidence);
+	while ((further = curve_next_day(&curve, &days)) && days <= at_days)
+		curve_step(&curve);
+
+	at_risk = curve.at_risk;
+	if (curve.next > 0 && curve.days < at_days)
+		at_risk -= curve.events + curve.censored;
+	values[3] = Int64GetDatum(at_risk);
+	nulls[3] = false;
+	nulls[0] = nulls[1] = nulls[2] = true;
+	if (at_risk > 0 || curve.remaining == 0)
+	{
+		nulls[0] = false;
+		curve_rate(&curve, values, nulls);
+	}
+}
+
 PG_FUNCTION_INFO_V1(rfm_kaplan_meier_rate);
 PG_FUNCTION_INFO_V1(rfm_kaplan_meier_curve);
 
@@ -690,26 +719,11 @@ Datum
 rfm_kaplan_meier_rate(PG_FUNCTION_ARGS)
 {
 	int32		at_days = PG_GETARG_INT32(1);
-	Curve		curve;
-	int64		days = 0;
-	bool		further;
-	int64		at_risk;
 	Datum		values[4];
-	bool		nulls[4] = {false, false, false, false};
+	bool		nulls[4];
 
 	check_days(at_days);
-	curve_init(&curve, survival_sorted(GETARG_SURVIVAL(0)), PG_GETARG_FLOAT8(2));
-	while ((further = curve_next_day(&curve, &days)) && days <= at_days)
-		curve_step(&curve);
-
-	at_risk = curve.at_risk;
-	if (curve.next > 0 && curve.days < at_days)
-		at_risk -= curve.events + curve.censored;
-	values[3] = Int64GetDatum(at_risk);
-	if (at_risk > 0 || curve.remaining == 0)
-		curve_rate(&curve, values, nulls);
-	else						/* nobody was watched that long */
-		nulls[0] = nulls[1] = nulls[2] = true;
+	survival_rate((struct varlena *) survival_sorted(GETARG_SURVIVAL(0)), at_days, PG_GETARG_FLOAT8(2), values, nulls);
 	return make_row(fcinfo, values, nulls);
 }
 
