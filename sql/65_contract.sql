@@ -555,14 +555,8 @@ DECLARE
     s          rfm.settings := settings;
     has_status boolean := rfm.column_type(s.order_lines, 'status') IS NOT NULL;
     as_of      timestamptz;
-    -- of the lines of one status
-    status     text;
-    lines      bigint;
-    valid      bigint;
-    nobodys    bigint;
-    money      numeric;
-    since      timestamptz;
-    until      timestamptz;
+    found      jsonb;
+    line       record;
     -- of all lines, and of those that count
     all_lines  bigint := 0;
     excluded   bigint := 0;
@@ -573,30 +567,36 @@ DECLARE
     newest     timestamptz;
 BEGIN
     EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    FOR status, lines, valid, nobodys, money, since, until, all_lines IN EXECUTE format(
-        'SELECT status, count(*), count(*) FILTER (WHERE valid), count(*) FILTER (WHERE valid AND customer_id IS NULL),'
-        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0),'
-        ' min(at) FILTER (WHERE valid AND isfinite(at)), max(at) FILTER (WHERE valid AND isfinite(at) AND amount >= 0),'
-        ' sum(count(*)) OVER ()'
-        ' FROM (SELECT %1$s AS status, x.customer_id, x.amount, %2$s AS at,'
-        ' x.order_id IS NOT NULL AND x.amount IS NOT NULL AND coalesce(%2$s < $1, false) AND %4$s AS valid FROM %3$s x) x'
-        ' GROUP BY status ORDER BY count(*) DESC, status',
+    -- a row per status, by EXECUTE INTO: a loop over the query would have no parallel workers
+    EXECUTE format(
+        'SELECT jsonb_agg(to_jsonb(s) ORDER BY s.lines DESC, s.status) FROM ('
+        'SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
+        ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
+        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
+        ' min(at) FILTER (WHERE valid AND isfinite(at)) AS since, max(at) FILTER (WHERE valid AND isfinite(at) AND amount >= 0) AS until'
+        ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND coalesce(at < $1, false) AND counts AS valid'
+        -- the time of a line is computed once; OFFSET of this type does not keep workers away
+        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x OFFSET bigint ''0'') x) x'
+        ' GROUP BY status) s',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
-        s.order_lines, rfm.counted_sql(s, '$1')) USING as_of
+        s.order_lines, rfm.counted_sql(s, '$1')) INTO found USING as_of;
+    all_lines := coalesce((SELECT sum((l ->> 'lines')::bigint) FROM jsonb_array_elements(found) l), 0);
+    FOR line IN SELECT * FROM jsonb_to_recordset(found)
+            AS l(status text, lines bigint, valid bigint, nobodys bigint, money numeric, since timestamptz, until timestamptz)
     LOOP
         IF has_status THEN
-            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(status), 'NULL'), lines,
-                round(100.0 * lines / all_lines, 1) || ' %',
-                CASE WHEN status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
+            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(line.status), 'NULL'), line.lines,
+                round(100.0 * line.lines / all_lines, 1) || ' %',
+                CASE WHEN line.status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
         END IF;
-        IF status = ANY (s.excluded_statuses) THEN
-            excluded := excluded + lines;
+        IF line.status = ANY (s.excluded_statuses) THEN
+            excluded := excluded + line.lines;
         END IF;
-        counted := counted + valid;
-        missing := missing + nobodys;
-        lost := lost + money;
-        oldest := least(oldest, since);
-        newest := greatest(newest, until);
+        counted := counted + line.valid;
+        missing := missing + line.nobodys;
+        lost := lost + line.money;
+        oldest := least(oldest, line.since);
+        newest := greatest(newest, line.until);
     END LOOP;
 
     IF NOT has_status THEN
