@@ -227,7 +227,7 @@ COMMENT ON FUNCTION rfm.fill_rules(text, text) IS 'Internal. Fills segment_rules
 
 -- Everything of a model in its schema, which exists; the contract relations exist, too.
 CREATE FUNCTION rfm.make_model(model text, settings rfm.settings) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off AS $$
 DECLARE
     s    rfm.settings := rfm.resolve_settings(settings);
     hint text;
@@ -251,7 +251,7 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.refresh_log (refresh_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
         ' started_at timestamptz NOT NULL, finished_at timestamptz, pid int, mode text NOT NULL, reason text,'
         ' customers bigint, changed bigint, as_of timestamptz, wait_seconds float8, views_seconds float8, profiles_seconds float8,'
-        ' snapshot_seconds float8, history_seconds float8, recency_cutoffs text, frequency_cutoffs text, monetary_cutoffs text,'
+        ' snapshot_seconds float8, summaries_seconds float8, history_seconds float8, recency_cutoffs text, frequency_cutoffs text, monetary_cutoffs text,'
         ' settings text, rules text, error text)', model);
     PERFORM rfm.make_campaigns(model);
     BEGIN

@@ -61,34 +61,35 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.rules_sql(text, rfm.settings) IS 'Internal. SQL that compiles the segment rules of a model.';
 
--- SQL of the segment by a snapshot s of a profile p.
-CREATE FUNCTION rfm.segment_sql() RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN 'rfm.segment_of(rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs), s.rules)';
-COMMENT ON FUNCTION rfm.segment_sql() IS 'Internal. SQL of the segment of a profile p by a snapshot s.';
-
--- profiles, snapshot: SQL of relations; more: SQL of further columns of p.
-CREATE FUNCTION rfm.scored_query(settings rfm.settings, profiles text, snapshot text, more text DEFAULT '') RETURNS text
+-- profiles, snapshot: SQL of relations. A view reads the columns of the stored snapshot one by one (snapshot: NULL), as
+-- parameters: a join with it would have no parallel workers.
+CREATE FUNCTION rfm.scored_query(model text, settings rfm.settings, profiles text, snapshot text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN format('SELECT p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
+DECLARE
+    columns text := 'p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
         ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
         ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase,'
         ' p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
         ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
         ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
         ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
-        ' rfm.rfm_score(%1$s) AS rfm_score,'
-        ' %5$s AS segment,'
-        ' rfm.segment_rank(rfm.rfm_score(%1$s), s.rules) AS segment_rank,'
-        ' rfm.segment_stage(rfm.rfm_score(%1$s), s.rules) AS stage,'
+        ' SCORE AS rfm_score,'
+        ' rfm.segment_of(SCORE, s.rules) AS segment,'
+        ' rfm.segment_rank(SCORE, s.rules) AS segment_rank,'
+        ' rfm.segment_stage(SCORE, s.rules) AS stage,'
         ' s.margin_rate, CASE WHEN p.customer_id IS NULL THEN s.cohorts END AS cohorts, p.segment_since,'
-        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue%2$s%6$s FROM %3$s p CROSS JOIN %4$s s',
-        's.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs',
+        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue';
+BEGIN
+    columns := replace(columns, 'SCORE',
+        'rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs)');
+    IF snapshot IS NULL THEN
+        columns := regexp_replace(columns, '\ms\.(\w+)', format('(SELECT s.\1 FROM %s s)', replace(quote_ident(model), '\', '\\') || '.snapshot'), 'g');
+    END IF;
+    RETURN format('SELECT %s%s FROM %s p%s', columns,
         (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
-        profiles, snapshot, rfm.segment_sql(), more);
+        profiles, ' CROSS JOIN ' || snapshot || ' s');
 END $$;
-COMMENT ON FUNCTION rfm.scored_query(rfm.settings, text, text, text) IS 'Internal. SQL of the profiles with their scores and the snapshot.';
+COMMENT ON FUNCTION rfm.scored_query(text, rfm.settings, text, text) IS 'Internal. SQL of the profiles with their scores and the snapshot.';
 
 -- The same from the lines, read once. rules: SQL of the rules; as_of: SQL of another moment than that of the settings.
 CREATE FUNCTION rfm.live_scored_query(model text, settings rfm.settings, grouped boolean, rules text, as_of text DEFAULT NULL) RETURNS text
@@ -97,10 +98,77 @@ DECLARE
     q record := rfm.all_profiles_query(model, settings, grouped, NULL, as_of);
 BEGIN
     RETURN format('WITH p AS MATERIALIZED (%s), s AS (%s) %s', q.profile_rows,
-        rfm.snapshot_query(settings, format('(%s)', q.profiles), rules), rfm.scored_query(settings, format('(%s)', q.profiles), 's'));
+        rfm.snapshot_query(settings, format('(%s)', q.profiles), rules), rfm.scored_query(model, settings, format('(%s)', q.profiles), 's'));
 END $$;
 COMMENT ON FUNCTION rfm.live_scored_query(text, rfm.settings, boolean, text, text) IS
     'Internal. SQL of the profiles with their scores as the lines give them now.';
+
+-- SQL of what segment_breakdown breaks the segments down by, each with its name, in the order of their numbers.
+CREATE FUNCTION rfm.breakdown_values(settings rfm.settings) RETURNS TABLE (number int, dimension text, value text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT row_number() OVER (ORDER BY i)::int, b.dimension, b.value
+    FROM (SELECT -1, 'channel', 'c.channel' WHERE settings.accounts IS NOT NULL
+          UNION ALL
+          SELECT 0, 'first_category', 'c.first_category' WHERE settings.products IS NOT NULL
+          UNION ALL
+          SELECT u.i, u.d, rfm.dimension_text(settings.accounts, u.d, settings.time_zone)
+          FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)) b(i, dimension, value);
+END $$;
+COMMENT ON FUNCTION rfm.breakdown_values(rfm.settings) IS 'Internal. The dimensions of segment_breakdown, with SQL of their values in a relation c.';
+
+-- One row: all that the analyses need of the customers, from one scan of them. scored: SQL of a relation. Columns that
+-- nobody asks for cost nothing. once: what is asked for several times of a customer is computed once, which is best where
+-- all columns are asked for; without it parallel workers may help to read a view. The type of the OFFSET lets the planner
+-- see before planning that it is 0. Who has no rank is in no tally.
+CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s         rfm.settings := settings;
+    breakdown text := (SELECT string_agg(b.value, ', ' ORDER BY b.number) FROM rfm.breakdown_values(settings) b);
+    gateway   text := CASE WHEN settings.products IS NULL THEN 'NULL::rfm.gateway_row[]' ELSE
+        'rfm.gateway(c.%s, c.stage, c.revenue, c.revenue_after, c.watched_days, c.has_second, %s) FILTER (WHERE c.orders > 0)' END;
+BEGIN
+    RETURN format($q$
+        SELECT max(c.as_of) FILTER (WHERE c.customer_id IS NULL) AS as_of,
+               max(c.refreshed_at) FILTER (WHERE c.customer_id IS NULL) AS refreshed_at,
+               max(c.registered) FILTER (WHERE c.customer_id IS NULL) AS registered,
+               max(c.unassigned_revenue) FILTER (WHERE c.customer_id IS NULL) AS unassigned_revenue,
+               max(c.margin_rate) FILTER (WHERE c.customer_id IS NULL) AS margin_rate,
+               count(*) FILTER (WHERE c.has_account AND c.first_order_date IS NOT NULL) AS buyers,
+               count(*) FILTER (WHERE c.orders > 0) AS customers,
+               rfm.percent_sums(c.revenue) FILTER (WHERE c.orders > 0) AS percents,
+               rfm.kaplan_meier(c.watched_days, c.has_second) FILTER (WHERE c.first_order_date IS NOT NULL) AS survival,
+               rfm.tally(c.rank, c.orders, c.revenue, c.recency_days, c.rfm_score) AS cells,
+               %2$s AS breakdown,
+               -- no return session (1) or two or three (2), and a first and only order not older than 90 days (4)
+               rfm.tally(c.rank, c.orders, c.revenue, NULL,
+                         CASE WHEN c.return_sessions = 0 THEN 1 WHEN c.return_sessions IN (2, 3) THEN 2 ELSE 0 END
+                         + CASE WHEN NOT c.has_second AND c.watched_days < 90 THEN 4 ELSE 0 END) AS audiences,
+               rfm.tally(c.rank, c.orders, c.revenue, c.as_of_date - c.first_order_date,
+                         CASE WHEN c.return_sessions <= 1 THEN c.return_sessions WHEN c.return_sessions <= 3 THEN 2
+                              WHEN c.return_sessions <= 5 THEN 3 WHEN c.return_sessions > 5 THEN 4 END,
+                         CASE WHEN c.sessions_after_purchase <= 1 THEN c.sessions_after_purchase WHEN c.sessions_after_purchase <= 3 THEN 2
+                              WHEN c.sessions_after_purchase <= 5 THEN 3 WHEN c.sessions_after_purchase > 5 THEN 4 END) AS activity,
+               rfm.tally(c.rank, c.orders, c.revenue, c.watched_days,
+                         CASE WHEN c.watched_days <= 7 THEN 1 WHEN c.watched_days <= 14 THEN 2 WHEN c.watched_days <= 30 THEN 3
+                              WHEN c.watched_days <= 60 THEN 4 WHEN c.watched_days <= 90 THEN 5 ELSE 6 END)
+                   FILTER (WHERE c.has_second) AS repurchases,
+               rfm.tally(c.rank, c.orders, c.revenue, NULL,
+                         CASE WHEN c.signed_up_days < 0 THEN 1 WHEN c.signed_up_days = 0 THEN 2 WHEN c.signed_up_days <= 7 THEN 3
+                              WHEN c.signed_up_days <= 30 THEN 4 WHEN c.signed_up_days <= 90 THEN 5 WHEN c.signed_up_days <= 365 THEN 6 ELSE 7 END)
+                   FILTER (WHERE c.signed_up_at IS NOT NULL) AS first_purchases,
+               %3$s AS categories, %4$s AS brands, %5$s AS products
+        FROM (SELECT *, CASE WHEN orders > 0 THEN segment_rank END AS rank, second_order_date IS NOT NULL AS has_second,
+                     coalesce(second_order_date, as_of_date) - first_order_date AS watched_days, revenue - first_order_revenue AS revenue_after,
+                     first_order_date - rfm.local_date(signed_up_at, %6$L) AS signed_up_days
+              FROM %1$s%7$s) c $q$,
+        scored, coalesce('rfm.tally(c.rank, c.orders, c.revenue, NULL, ' || breakdown || ')', 'NULL::rfm.tally_row[]'),
+        format(gateway, 'first_category', 1), format(gateway, 'first_brand', 30), format(gateway, 'first_product', 30), s.time_zone,
+        CASE WHEN once THEN ' OFFSET bigint ''0''' END);
+END $$;
+COMMENT ON FUNCTION rfm.summaries_query(rfm.settings, text, boolean) IS 'Internal. SQL of the one row of summaries over profiles with scores.';
 
 -- What needs no more of the customers than sums by score reads these. Live, the one pass over the lines answers them from
 -- memory: no row per customer is made. rules: SQL of the rules, for storage view.
@@ -119,8 +187,8 @@ BEGIN
             rfm.window_start_sql(s, as_of), as_of, s.time_zone, model,
             rfm.array_sql(s.recency_cutoffs), rfm.array_sql(s.recency_fractions), rfm.array_sql(s.frequency_cutoffs),
             rfm.array_sql(s.frequency_fractions), rfm.array_sql(s.monetary_cutoffs), rfm.array_sql(s.monetary_fractions))
-        ELSE format('(SELECT rfm_score, count(*) AS customers, sum(recency_days) AS recency_days, sum(orders)::bigint AS orders,'
-            ' sum(revenue) AS revenue FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) x GROUP BY rfm_score) c%2$s', model,
+        ELSE format('(SELECT c.value::smallint AS rfm_score, c.customers, c.days AS recency_days, c.orders, c.revenue'
+            ' FROM %1$I.summaries, LATERAL unnest(cells) c) c%2$s', model,
             CASE WHEN rules IS NULL THEN format(', %I.snapshot s', model) END) END);
 END $$;
 COMMENT ON FUNCTION rfm.cell_sums_query(text, rfm.settings, boolean, text) IS 'Internal. SQL of the view cell_sums.';
@@ -172,7 +240,22 @@ BEGIN
 
     name := 'scored';
     query := CASE WHEN live THEN rfm.live_scored_query(model, s, grouped, rules)
-                  ELSE rfm.scored_query(s, format('%I.profiles', model), format('%I.snapshot', model)) END;
+                  ELSE rfm.scored_query(model, s, format('%I.profiles', model), NULL) END;
+    RETURN NEXT;
+
+    -- those of a large model that was refreshed incrementally are not stored
+    IF s.storage = 'table' THEN
+        name := 'stored_summaries';
+        query := rfm.summaries_query(s, format('%I.scored', model), true);
+        RETURN NEXT;
+    END IF;
+
+    name := 'summaries';
+    query := rfm.summaries_query(s, format('%I.scored', model), live);
+    IF s.storage = 'table' THEN
+        query := format('SELECT * FROM %1$I.stored_summaries UNION ALL SELECT * FROM (%2$s) l'
+            ' WHERE NOT EXISTS (SELECT FROM %1$I.stored_summaries)', model, query);
+    END IF;
     RETURN NEXT;
 
     name := 'cell_sums';
@@ -205,6 +288,13 @@ CREATE FUNCTION rfm.months_between(earlier date, later date) RETURNS int
            OPERATOR(pg_catalog.+) (pg_catalog.date_part('month', later) OPERATOR(pg_catalog.-) pg_catalog.date_part('month', earlier))::int;
 COMMENT ON FUNCTION rfm.months_between(date, date) IS 'Internal. The number of calendar months between the months of two dates. NULL for NULL.';
 
+CREATE FUNCTION rfm.sample_variance(n bigint, total numeric, total_squares numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN n OPERATOR(pg_catalog.>) 1
+                THEN GREATEST(0::numeric, (n::numeric OPERATOR(pg_catalog.*) total_squares) OPERATOR(pg_catalog.-) (total OPERATOR(pg_catalog.*) total))
+                     OPERATOR(pg_catalog./) (n::numeric OPERATOR(pg_catalog.*) (n OPERATOR(pg_catalog.-) 1)::numeric) END;
+COMMENT ON FUNCTION rfm.sample_variance(bigint, numeric, numeric) IS 'Internal. The sample variance of n numbers from their sum and the sum of their squares. NULL with fewer than two.';
+
 CREATE FUNCTION rfm.customers_query(settings rfm.settings, scored text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -220,18 +310,13 @@ END $$;
 COMMENT ON FUNCTION rfm.customers_query(rfm.settings, text) IS 'Internal. SQL of the view customers over a relation of profiles with scores.';
 
 -- The views that answer questions, one each, over the layers. rules: SQL of the rules, for storage view.
--- OFFSET 0 keeps what it stands behind apart: scores and segments are computed once per customer, not in every place they
--- are used, and the planner does not take them for as many groups as there are customers.
 CREATE FUNCTION rfm.analysis_queries(model text, settings rfm.settings, rules text) RETURNS TABLE (name text, query text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := settings;
     live      boolean := s.storage = 'view';
     levels    int[] := rfm.levels(s);
-    breakdown text := concat_ws(', ',
-        CASE WHEN s.accounts IS NOT NULL THEN '(''channel'', c.channel)' END,
-        CASE WHEN s.products IS NOT NULL THEN '(''first_category'', c.first_category)' END,
-        (SELECT string_agg(format('(%L, %s)', d, rfm.dimension_text(s.accounts, d, s.time_zone)), ', ' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)));
+    breakdown text := (SELECT string_agg(format('(%s, %L)', b.number, b.dimension), ', ' ORDER BY b.number) FROM rfm.breakdown_values(settings) b);
 BEGIN
     name := 'customers';
     query := rfm.customers_query(s, format('%I.scored', model));
@@ -239,33 +324,21 @@ BEGIN
 
     name := 'overview';
     query := format($q$
-        WITH c AS (
-            SELECT orders, revenue, stage, has_account AND first_order_at IS NOT NULL AS has_bought,
-                   as_of, refreshed_at, registered, unassigned_revenue, margin_rate, orders > 0 AS is_customer
-            FROM %1$I.scored OFFSET 0),
-        summed AS (
-            SELECT max(margin_rate) AS margin_rate, max(as_of) AS as_of, max(refreshed_at) AS refreshed_at, max(registered) AS registered,
-                   count(*) FILTER (WHERE is_customer) AS customers,
-                   max(registered) - count(*) FILTER (WHERE has_bought) AS prospects,
-                   coalesce(sum(orders) FILTER (WHERE is_customer), 0)::bigint AS orders,
-                   coalesce(sum(revenue) FILTER (WHERE is_customer), 0) AS revenue,
-                   coalesce(max(unassigned_revenue), 0) AS unassigned_revenue,
-                   count(*) FILTER (WHERE is_customer AND orders >= 2) AS repurchased,
-                   count(*) FILTER (WHERE is_customer AND stage = 'vip') AS vips,
-                   count(*) FILTER (WHERE is_customer AND stage = 'risk') AS at_risk,
-                   coalesce(sum(revenue) FILTER (WHERE is_customer AND stage = 'risk'), 0) AS revenue_at_risk,
-                   rfm.percent_sums(revenue) FILTER (WHERE is_customer) AS percents
-            FROM c)
-        SELECT as_of, refreshed_at, registered, customers, prospects, orders, revenue, unassigned_revenue,
-               revenue / nullif(customers, 0) AS average_revenue,
-               orders::numeric / nullif(customers, 0) AS average_orders,
-               (repurchased::numeric / nullif(customers, 0))::float8 AS repurchase_rate,
-               (vips::numeric / nullif(customers, 0))::float8 AS vip_share,
-               (at_risk::numeric / nullif(customers, 0))::float8 AS churn_risk_share,
-               (revenue_at_risk / nullif(revenue, 0))::float8 AS churn_risk_revenue_share,
-               ((SELECT sum(x) FROM unnest(percents[:20]) x) / nullif(revenue, 0))::float8 AS top20_revenue_share,
-               margin_rate
-        FROM summed $q$, model);
+        SELECT s.as_of, s.refreshed_at, s.registered, s.customers, s.registered - s.buyers AS prospects,
+               coalesce(t.orders, 0)::bigint AS orders, coalesce(t.revenue, 0) AS revenue, coalesce(s.unassigned_revenue, 0) AS unassigned_revenue,
+               t.revenue / t.customers AS average_revenue, t.orders / t.customers AS average_orders,
+               (t.repurchased / t.customers)::float8 AS repurchase_rate,
+               (coalesce(t.vips, 0) / t.customers)::float8 AS vip_share,
+               (coalesce(t.at_risk, 0) / t.customers)::float8 AS churn_risk_share,
+               (coalesce(t.revenue_at_risk, 0) / nullif(t.revenue, 0))::float8 AS churn_risk_revenue_share,
+               ((SELECT sum(x) FROM unnest(s.percents[:20]) x) / nullif(t.revenue, 0))::float8 AS top20_revenue_share,
+               s.margin_rate
+        FROM %1$I.summaries s
+        CROSS JOIN LATERAL (
+            SELECT sum(c.customers) AS customers, sum(c.orders) AS orders, sum(c.revenue) AS revenue, sum(c.repurchased) AS repurchased,
+                   sum(c.customers) FILTER (WHERE l.stage = 'vip') AS vips, sum(c.customers) FILTER (WHERE l.stage = 'risk') AS at_risk,
+                   sum(c.revenue) FILTER (WHERE l.stage = 'risk') AS revenue_at_risk
+            FROM unnest(s.cells) c JOIN %1$I.segment_list l USING (segment_rank)) t $q$, model);
     RETURN NEXT;
 
     name := 'segments';
@@ -288,12 +361,13 @@ BEGIN
 
     name := 'segment_breakdown';
     query := format($q$
-        SELECT c.segment, c.segment_rank, d.dimension, d.value, count(*) AS customers,
-               (count(*) / sum(count(*)) OVER (PARTITION BY d.dimension, d.value))::float8 AS customer_share,
-               sum(c.revenue) AS revenue, avg(c.revenue) AS average_revenue
-        FROM %1$I.customers c CROSS JOIN LATERAL (%2$s) AS d(dimension, value)
-        GROUP BY c.segment, c.segment_rank, d.dimension, d.value $q$, model,
-        CASE WHEN breakdown = '' THEN 'SELECT NULL::text, NULL::text WHERE false' ELSE 'VALUES ' || breakdown END);
+        SELECT l.segment, t.segment_rank, d.dimension, t.value COLLATE "C" AS value, t.customers,
+               (t.customers / sum(t.customers) OVER (PARTITION BY t.dimension, t.value COLLATE "C"))::float8 AS customer_share,
+               t.revenue, t.revenue / t.customers AS average_revenue
+        FROM %1$I.summaries s
+        CROSS JOIN LATERAL unnest(s.breakdown) t
+        JOIN (VALUES %2$s) d(number, dimension) ON d.number = t.dimension
+        JOIN %1$I.segment_list l USING (segment_rank) $q$, model, coalesce(breakdown, '(0, ''none'')'));
     RETURN NEXT;
 
     name := 'score_cells';
@@ -309,10 +383,9 @@ BEGIN
 
     name := 'pareto';
     query := format($q$
-        WITH summed AS (SELECT count(*) AS customers, rfm.percent_sums(revenue) AS percents FROM %1$I.customers),
-        grouped AS (
-            SELECT p, (p * customers + 99) / 100 - ((p - 1) * customers + 99) / 100 AS customers, percents[p] AS revenue
-            FROM summed, generate_series(1, 100) p)
+        WITH grouped AS (
+            SELECT p, (p * s.customers + 99) / 100 - ((p - 1) * s.customers + 99) / 100 AS customers, s.percents[p] AS revenue
+            FROM %1$I.summaries s, generate_series(1, 100) p)
         SELECT p::int AS customer_percentile, customers, coalesce(revenue, 0) AS revenue,
                (coalesce(revenue, 0) / nullif(sum(revenue) OVER (), 0))::float8 AS revenue_share,
                (coalesce(sum(revenue) OVER (ORDER BY p), 0) / nullif(sum(revenue) OVER (), 0))::float8 AS cumulative_revenue_share
@@ -333,16 +406,9 @@ BEGIN
         name := 'promising_activity';
         query := format($q$
             WITH c AS MATERIALIZED (
-                SELECT segment_rank, rfm.activity_level(return_sessions) AS activity_level,
-                       rfm.activity_level(sessions_after_purchase) AS published_level,
-                       revenue, as_of_date - first_order_date AS days
-                FROM %1$I.scored WHERE orders > 0 AND stage = 'promising'),
-            own AS (
-                SELECT segment_rank, activity_level, count(*) AS customers, avg(revenue) AS average_revenue, avg(days) AS average_days
-                FROM c GROUP BY segment_rank, activity_level),
-            published AS (
-                SELECT segment_rank, published_level AS activity_level, count(*) AS customers, avg(revenue) AS average_revenue
-                FROM c GROUP BY segment_rank, published_level)
+                SELECT t.dimension, t.segment_rank, t.value::int + 1 AS activity_order, t.customers, t.revenue / t.customers AS average_revenue,
+                       t.days / t.customers::numeric AS average_days
+                FROM %1$I.summaries s, LATERAL unnest(s.activity) t)
             SELECT l.segment, l.segment_rank, a.activity_order::smallint AS activity_order, a.activity_level,
                    coalesce(o.customers, 0) AS customers,
                    (coalesce(o.customers, 0) / nullif(sum(o.customers) OVER w, 0))::float8 AS customer_share,
@@ -352,7 +418,8 @@ BEGIN
                    coalesce(p.customers, 0) AS published_customers, p.average_revenue AS published_average_revenue
             FROM %1$I.segment_list l
             CROSS JOIN (VALUES (1, '0'), (2, '1'), (3, '2-3'), (4, '4-5'), (5, '6+')) a(activity_order, activity_level)
-            LEFT JOIN own o USING (segment_rank, activity_level) LEFT JOIN published p USING (segment_rank, activity_level)
+            LEFT JOIN c o ON o.dimension = 1 AND o.segment_rank = l.segment_rank AND o.activity_order = a.activity_order
+            LEFT JOIN c p ON p.dimension = 2 AND p.segment_rank = l.segment_rank AND p.activity_order = a.activity_order
             WHERE l.stage = 'promising'
             WINDOW w AS (PARTITION BY l.segment_rank)
             ORDER BY l.segment_rank, a.activity_order $q$, model);
@@ -362,45 +429,34 @@ BEGIN
     IF s.products IS NOT NULL THEN
         name := 'gateway_products';
         query := format($q$
-            WITH grouped AS (
-                SELECT g.level, g.name, count(*) AS customers, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers,
-                       count(*) FILTER (WHERE c.stage = 'promising') AS promising_customers,
-                       avg(c.revenue) FILTER (WHERE c.stage = 'vip') AS average_vip_revenue, avg(c.revenue) AS average_revenue,
-                       avg(c.revenue - c.first_order_revenue) AS revenue_after_first_order,
-                       var_samp(c.revenue - c.first_order_revenue) AS variance_after_first_order,
-                       rfm.kaplan_meier(coalesce(c.second_order_date, c.as_of_date) - c.first_order_date,
-                                        c.second_order_date IS NOT NULL) AS survival
-                FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) c
-                CROSS JOIN LATERAL (VALUES ('category', c.first_category), ('brand', c.first_brand), ('product', c.first_product)) g(level, name)
-                WHERE g.name IS NOT NULL
-                GROUP BY g.level, g.name
-                HAVING g.level = 'category' OR count(*) >= 30)
-            SELECT g.level, g.name, g.customers, g.vip_customers, g.promising_customers,
+            SELECT x.level, g.name COLLATE "C" AS name, g.customers, g.vip_customers, g.promising_customers,
                    (g.vip_customers::numeric / g.customers)::float8 AS vip_share, v.low AS vip_share_low, v.high AS vip_share_high,
                    (g.vip_customers::numeric / nullif(g.vip_customers + g.promising_customers, 0))::float8 AS maturity_rate,
                    m.low AS maturity_rate_low, m.high AS maturity_rate_high,
-                   g.average_vip_revenue, g.average_revenue,
-                   k.rate AS second_order_365_rate, k.low AS second_order_365_rate_low, k.high AS second_order_365_rate_high,
-                   g.revenue_after_first_order, w.low AS revenue_after_first_order_low, w.high AS revenue_after_first_order_high
-            FROM grouped g
+                   g.vip_revenue / g.vip_customers AS average_vip_revenue, g.revenue / g.customers AS average_revenue,
+                   g.rate AS second_order_365_rate, g.rate_low AS second_order_365_rate_low, g.rate_high AS second_order_365_rate_high,
+                   g.revenue_after / g.customers AS revenue_after_first_order,
+                   w.low AS revenue_after_first_order_low, w.high AS revenue_after_first_order_high
+            FROM %1$I.summaries s
+            CROSS JOIN LATERAL (VALUES ('category', s.categories), ('brand', s.brands), ('product', s.products)) x(level, rows)
+            CROSS JOIN LATERAL unnest(x.rows) g
             CROSS JOIN LATERAL rfm.wilson_interval(g.vip_customers, g.customers) v
             CROSS JOIN LATERAL rfm.wilson_interval(g.vip_customers, g.vip_customers + g.promising_customers) m
-            CROSS JOIN LATERAL rfm.kaplan_meier_rate(g.survival, 365) k
-            CROSS JOIN LATERAL rfm.mean_interval(g.customers, g.revenue_after_first_order::float8, g.variance_after_first_order::float8) w
-            ORDER BY g.level <> 'category', g.level, g.customers DESC, g.name $q$, model);
+            CROSS JOIN LATERAL rfm.mean_interval(g.customers, (g.revenue_after / g.customers)::float8,
+                rfm.sample_variance(g.customers, g.revenue_after, g.revenue_after_squares)::float8) w
+            ORDER BY x.level <> 'category', x.level, g.customers DESC, g.name COLLATE "C" $q$, model);
         RETURN NEXT;
     END IF;
 
     IF s.products IS NOT NULL THEN
         name := 'gateway_moments';
         query := format($q$
-            SELECT first_category AS category, count(*) AS customers,
-                   avg(revenue) AS average_revenue, var_samp(revenue) AS variance_revenue,
-                   avg(revenue - first_order_revenue) AS revenue_after_first_order,
-                   var_samp(revenue - first_order_revenue) AS variance_after_first_order
-            FROM %1$I.scored
-            WHERE orders > 0 AND first_category IS NOT NULL
-            GROUP BY first_category $q$, model);
+            SELECT g.name COLLATE "C" AS category, g.customers,
+                   g.revenue / g.customers AS average_revenue,
+                   rfm.sample_variance(g.customers, g.revenue, g.revenue_squares) AS variance_revenue,
+                   g.revenue_after / g.customers AS revenue_after_first_order,
+                   rfm.sample_variance(g.customers, g.revenue_after, g.revenue_after_squares) AS variance_after_first_order
+            FROM %1$I.summaries s, LATERAL unnest(s.categories) g $q$, model);
         RETURN NEXT;
     END IF;
 
@@ -408,13 +464,15 @@ BEGIN
         name := 'channel_maturity';
         query := format($q$
             WITH grouped AS (
-                SELECT c.channel, count(*) AS customers, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers,
-                       count(*) FILTER (WHERE c.stage = 'promising' AND l.m_min > 1) AS promising_high,
-                       count(*) FILTER (WHERE c.stage = 'promising' AND l.m_min = 1) AS promising_low,
-                       count(*) FILTER (WHERE c.stage IN ('vip', 'promising')) AS active_customers,
-                       avg(c.revenue) FILTER (WHERE c.stage = 'vip') AS average_vip_revenue
-                FROM (SELECT * FROM %1$I.scored WHERE orders > 0 OFFSET 0) c JOIN %1$I.segment_list l USING (segment_rank)
-                GROUP BY c.channel),
+                SELECT t.value COLLATE "C" AS channel, sum(t.customers)::bigint AS customers,
+                       coalesce(sum(t.customers) FILTER (WHERE l.stage = 'vip'), 0)::bigint AS vip_customers,
+                       coalesce(sum(t.customers) FILTER (WHERE l.stage = 'promising' AND l.m_min > 1), 0)::bigint AS promising_high,
+                       coalesce(sum(t.customers) FILTER (WHERE l.stage = 'promising' AND l.m_min = 1), 0)::bigint AS promising_low,
+                       coalesce(sum(t.customers) FILTER (WHERE l.stage IN ('vip', 'promising')), 0)::bigint AS active_customers,
+                       sum(t.revenue) FILTER (WHERE l.stage = 'vip') / sum(t.customers) FILTER (WHERE l.stage = 'vip') AS average_vip_revenue
+                FROM %1$I.summaries s CROSS JOIN LATERAL unnest(s.breakdown) t JOIN %1$I.segment_list l USING (segment_rank)
+                WHERE t.dimension = 1
+                GROUP BY t.value COLLATE "C"),
             totals AS (SELECT sum(vip_customers) AS vip, sum(active_customers) AS active FROM grouped),
             tested AS (
                 -- in each channel two cells, vip and promising, against what one common rate would give
@@ -436,14 +494,10 @@ BEGIN
 
     name := 'repurchase_timing';
     query := format($q$
-        WITH c AS (
-            SELECT segment_rank, second_order_date - first_order_date AS days, revenue
-            FROM %1$I.scored WHERE orders > 0 AND second_order_date IS NOT NULL OFFSET 0),
-        grouped AS (
-            SELECT segment_rank, b.bucket_order, count(*) AS customers, avg(days) AS average_days, avg(revenue) AS average_revenue
-            FROM c CROSS JOIN LATERAL (SELECT CASE WHEN days <= 7 THEN 1 WHEN days <= 14 THEN 2 WHEN days <= 30 THEN 3
-                                                   WHEN days <= 60 THEN 4 WHEN days <= 90 THEN 5 ELSE 6 END AS bucket_order) b
-            GROUP BY segment_rank, b.bucket_order)
+        WITH grouped AS (
+            SELECT t.segment_rank, t.value::int AS bucket_order, t.customers, t.days / t.customers::numeric AS average_days,
+                   t.revenue / t.customers AS average_revenue
+            FROM %1$I.summaries s, LATERAL unnest(s.repurchases) t)
         SELECT l.segment, l.segment_rank, b.bucket_order::smallint AS bucket_order, b.bucket, coalesce(g.customers, 0) AS customers,
                (coalesce(g.customers, 0) / nullif(sum(g.customers) OVER (PARTITION BY l.segment_rank), 0))::float8 AS customer_share,
                g.average_days, g.average_revenue,
@@ -459,54 +513,50 @@ BEGIN
     query := format($q$
         SELECT c.days AS days_since_first_order, c.at_risk AS customers_at_risk, c.events AS repurchased, c.censored,
                c.rate AS cumulative_repurchase_rate, c.low AS cumulative_repurchase_rate_low, c.high AS cumulative_repurchase_rate_high
-        FROM (SELECT rfm.kaplan_meier(coalesce(second_order_date, as_of_date) - first_order_date, second_order_date IS NOT NULL) AS survival
-              FROM %1$I.scored WHERE first_order_date IS NOT NULL) s
-        CROSS JOIN LATERAL rfm.kaplan_meier_curve(s.survival, 30) c $q$, model);
+        FROM %1$I.summaries s CROSS JOIN LATERAL rfm.kaplan_meier_curve(s.survival, 30) c $q$, model);
     RETURN NEXT;
 
     IF s.accounts IS NOT NULL THEN
         name := 'first_purchase_timing';
         query := format($q$
             WITH grouped AS (
-                SELECT b.bucket_order, count(*) AS customers, count(*) FILTER (WHERE c.orders >= 2) AS repurchased,
-                       avg(c.revenue) AS average_revenue, count(*) FILTER (WHERE c.stage = 'vip') AS vip_customers
-                FROM (SELECT orders, revenue, stage, first_order_date - rfm.local_date(signed_up_at, %2$L) AS days
-                      FROM %1$I.scored WHERE orders > 0 AND signed_up_at IS NOT NULL OFFSET 0) c
-                CROSS JOIN LATERAL (SELECT CASE WHEN days < 0 THEN 1 WHEN days = 0 THEN 2 WHEN days <= 7 THEN 3 WHEN days <= 30 THEN 4
-                                                WHEN days <= 90 THEN 5 WHEN days <= 365 THEN 6 ELSE 7 END AS bucket_order) b
-                GROUP BY b.bucket_order)
+                SELECT t.value::int AS bucket_order, sum(t.customers)::bigint AS customers, sum(t.repurchased) AS repurchased,
+                       sum(t.revenue) / sum(t.customers) AS average_revenue,
+                       coalesce(sum(t.customers) FILTER (WHERE l.stage = 'vip'), 0) AS vip_customers
+                FROM %1$I.summaries s CROSS JOIN LATERAL unnest(s.first_purchases) t JOIN %1$I.segment_list l USING (segment_rank)
+                GROUP BY t.value)
             SELECT b.bucket_order::smallint AS bucket_order, b.bucket, coalesce(g.customers, 0) AS customers,
-                   (g.repurchased::numeric / g.customers)::float8 AS repurchase_rate, g.average_revenue,
-                   (g.vip_customers::numeric / g.customers)::float8 AS vip_share
+                   (g.repurchased / g.customers)::float8 AS repurchase_rate, g.average_revenue,
+                   (g.vip_customers / g.customers)::float8 AS vip_share
             FROM (VALUES (1, 'before sign-up'), (2, 'same day'), (3, '1-7 days'), (4, '8-30 days'), (5, '31-90 days'), (6, '91-365 days'),
                          (7, '> 365 days')) b(bucket_order, bucket)
             LEFT JOIN grouped g USING (bucket_order)
-            ORDER BY b.bucket_order $q$, model, s.time_zone);
+            ORDER BY b.bucket_order $q$, model);
         RETURN NEXT;
     END IF;
 
     name := 'cohort_retention';
     query := format($q$
         WITH c AS MATERIALIZED (
-            SELECT customer_id, date_trunc('month', first_order_date::timestamp)::date AS cohort_month, as_of_date,
-                   rfm.local_date(as_of - interval '1 microsecond', %2$L) AS last_date, cohorts
-            FROM %1$I.scored),
+            SELECT a.cohort_month, a.month, a.active_customers, a.revenue, p.as_of_date,
+                   rfm.local_date(p.as_of - interval '1 microsecond', %2$L) AS last_date
+            FROM %1$s p CROSS JOIN LATERAL rfm.unpack(p.cohorts) a),
+        -- in the month of the first order everyone bought
         sizes AS (
-            SELECT cohort_month, as_of_date, rfm.months_between(cohort_month, last_date) AS months, count(*) AS cohort_customers
-            FROM c WHERE cohort_month IS NOT NULL GROUP BY cohort_month, as_of_date, last_date),
+            SELECT cohort_month, as_of_date, rfm.months_between(cohort_month, last_date) AS months, active_customers AS cohort_customers
+            FROM c WHERE month = cohort_month),
         active AS (
-            SELECT a.cohort_month, greatest(0, rfm.months_between(a.cohort_month, a.month)) AS months_since,
-                   sum(a.active_customers)::bigint AS active_customers, sum(a.revenue) AS revenue
-            FROM c CROSS JOIN LATERAL rfm.unpack(c.cohorts) a
-            WHERE c.customer_id IS NULL
-            GROUP BY 1, 2)
+            SELECT cohort_month, greatest(0, rfm.months_between(cohort_month, month)) AS months_since,
+                   sum(active_customers)::bigint AS active_customers, sum(revenue) AS revenue
+            FROM c GROUP BY 1, 2)
         SELECT s.cohort_month, n AS months_since, s.cohort_customers, coalesce(a.active_customers, 0) AS active_customers,
                (coalesce(a.active_customers, 0)::numeric / s.cohort_customers)::float8 AS retention_rate,
                coalesce(a.revenue, 0) AS revenue, rfm.months_between(s.cohort_month, s.as_of_date) > n AS is_complete
         FROM sizes s
         CROSS JOIN LATERAL generate_series(0, s.months) n
         LEFT JOIN active a ON a.cohort_month = s.cohort_month AND a.months_since = n
-        ORDER BY s.cohort_month, n $q$, model, s.time_zone);
+        ORDER BY s.cohort_month, n $q$,
+        format(CASE WHEN live THEN '(SELECT * FROM %I.scored WHERE customer_id IS NULL)' ELSE '%I.snapshot' END, model), s.time_zone);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION rfm.analysis_queries(text, rfm.settings, text) IS 'Internal. The views of a model that answer questions, with their SQL.';
@@ -541,6 +591,7 @@ BEGIN ATOMIC
     ('refresh_log', 'views_seconds', 'Seconds to bring the views in line with the settings.'),
     ('refresh_log', 'profiles_seconds', 'Seconds to compute and write the profiles.'),
     ('refresh_log', 'snapshot_seconds', 'Seconds to compute the cut points and what else is of the model as a whole.'),
+    ('refresh_log', 'summaries_seconds', 'Seconds to sum up the customers for the analyses.'),
     ('refresh_log', 'history_seconds', 'Seconds to compare the segments with those before.'),
     ('refresh_log', 'recency_cutoffs', 'Cut points of recency in force, as text. NULL with storage view.'),
     ('refresh_log', 'frequency_cutoffs', 'Cut points of the number of orders in force, as text. NULL with storage view.'),
@@ -585,6 +636,8 @@ BEGIN ATOMIC
     ('profiles', NULL, 'Internal. The profiles as of the last refresh; the row without customer_id sums up lines without customer.'),
     ('snapshot', NULL, 'Internal. One row: as of when, the cut points and the rules in force.'),
     ('segment_list', NULL, 'Internal. The segments of the rules in force.'),
+    ('summaries', NULL, 'Internal. One row: all that the analyses need of the customers.'),
+    ('stored_summaries', NULL, 'Internal. The summaries as of the last refresh, or no row: then they are computed when they are read.'),
     ('cell_sums', NULL, 'Internal. The customers by score: their number and the sums of what they have. One row per score that occurs.'),
     ('scored', NULL, 'Internal. The profiles with their scores, also of those without a purchase in the window.'),
 

@@ -139,22 +139,12 @@ BEGIN
 
     name := 'roi';
     query := format($q$
-        WITH base AS MATERIALIZED (
-            -- whom a campaign addresses depends on no more than this of a customer; the row of all customers is the last
-            SELECT grouping(segment_rank) = 1 AS is_all, segment_rank, is_idle, is_back, is_recent,
-                   count(*) AS customers, sum(revenue) AS revenue, sum(orders) AS orders, max(margin_rate) AS margin_rate,
-                   rfm.kaplan_meier(days, has_second) FILTER (WHERE days IS NOT NULL) AS survival
-            FROM (SELECT CASE WHEN orders > 0 THEN segment_rank END AS segment_rank, return_sessions = 0 AS is_idle,
-                         return_sessions BETWEEN 2 AND 3 AS is_back,
-                         second_order_date IS NULL AND as_of_date - first_order_date < 90 AS is_recent, revenue, orders,
-                         coalesce(second_order_date, as_of_date) - first_order_date AS days, second_order_date IS NOT NULL AS has_second,
-                         margin_rate
-                  FROM %1$I.scored OFFSET 0) c
-            GROUP BY GROUPING SETS ((segment_rank, is_idle, is_back, is_recent), ())),
+        WITH model AS MATERIALIZED (SELECT margin_rate, survival, audiences FROM %1$I.summaries),
+        -- whom a campaign addresses depends on no more than this of a customer
         cells AS (
-            SELECT row_number() OVER () AS cell, b.*, l.segment, l.stage, l.m_min > 1 AS is_high
-            FROM base b JOIN %1$I.segment_list l USING (segment_rank)),
-        model AS (SELECT margin_rate, survival FROM base WHERE is_all),
+            SELECT row_number() OVER () AS cell, a.customers, a.revenue, a.orders, a.value::int & 1 <> 0 AS is_idle,
+                   a.value::int & 2 <> 0 AS is_back, a.value::int & 4 <> 0 AS is_recent, l.segment, l.stage, l.m_min > 1 AS is_high
+            FROM model CROSS JOIN LATERAL unnest(audiences) a JOIN %1$I.segment_list l USING (segment_rank)),
         peers AS (
             SELECT is_high, greatest(0, sum(revenue) / sum(customers)) AS order_value FROM cells
             WHERE stage = 'promising' AND is_back GROUP BY is_high),

@@ -65,7 +65,7 @@ CREATE FUNCTION rfm.make_relation(model text, storage text, name text, query tex
 DECLARE
     relation regclass := rfm.model_relation(model, name);
 BEGIN
-    IF name NOT IN ('profiles', 'snapshot') THEN
+    IF name NOT IN ('profiles', 'snapshot', 'stored_summaries') THEN
         IF name = 'segment_history' AND rfm.model_relation(model, 'segment_changes') IS NULL THEN
             EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
                            rfm.history_columns('segment_since', 'as_of'));
@@ -76,7 +76,7 @@ BEGIN
         EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
                        CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
         -- a table is indexed when it is filled
-        IF storage <> 'table' OR name <> 'profiles' THEN
+        IF storage <> 'table' OR name = 'snapshot' THEN
             EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
                            CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
         END IF;
@@ -399,20 +399,69 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the tables of a model that have no statistics yet.';
 
-CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
+-- INSERT would read the profiles without parallel workers; the text is exact in every session.
+CREATE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
 DECLARE
-    query  text;
     result text;
 BEGIN
-    EXECUTE format('SELECT query FROM %I.compiled_views WHERE name = ''snapshot''', model) INTO query;
-    EXECUTE format('WITH old AS (DELETE FROM %1$I.snapshot RETURNING *) INSERT INTO %1$I.replaced_snapshot SELECT * FROM old', model);
-    -- INSERT would read the profiles without parallel workers; the text is exact in every session
     EXECUTE format('SELECT q::text FROM (%s) q', query) INTO result;
-    EXECUTE format('INSERT INTO %1$I.snapshot SELECT ($1::%1$I.snapshot).*', model) USING result;
+    EXECUTE format('INSERT INTO %1$I.%2$I SELECT (x.result).* FROM (SELECT $1::%1$I.%2$I AS result OFFSET 0) x', model, name) USING result;
+END $$;
+COMMENT ON FUNCTION rfm.fill_row(text, text, text) IS 'Internal. Fills an empty table of a model with the one row of a query.';
+
+-- A join with the snapshot would have no parallel workers, and cut points that are constants are read once.
+CREATE FUNCTION rfm.constant_row(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
+DECLARE
+    columns text;
+BEGIN
+    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM %s',
+                string_agg(format('format(''%%L::%s AS %I'', %2$I)', format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum), relation)
+             FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) INTO columns;
+    RETURN format('(SELECT %s)', columns);
+END $$;
+COMMENT ON FUNCTION rfm.constant_row(regclass) IS 'Internal. SQL of the one row of a table, written out.';
+
+CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    query text;
+BEGIN
+    EXECUTE format('WITH old AS (DELETE FROM %1$I.snapshot RETURNING *) INSERT INTO %1$I.replaced_snapshot SELECT * FROM old', model);
+    EXECUTE format('SELECT query FROM %I.compiled_views WHERE name = ''snapshot''', model) INTO query;
+    PERFORM rfm.fill_row(model, 'snapshot', query);
     PERFORM rfm.analyze_stored(model);
 END $$;
 COMMENT ON FUNCTION rfm.refresh_snapshot(text) IS 'Internal. Writes the snapshot row of a model with storage table; the one before is kept in replaced_snapshot.';
+
+-- Where no customer changed nor any score, what is summed up of them stays. A scan of many customers for a few that changed
+-- is left to those who read.
+CREATE FUNCTION rfm.refresh_summaries(model text, settings rfm.settings, changed bigint) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    many boolean;
+    stay boolean;
+BEGIN
+    EXECUTE format('SELECT customers > 100000 FROM %I.snapshot', model) INTO many;
+    IF changed = 0 THEN
+        EXECUTE format('UPDATE %1$I.stored_summaries SET (as_of, refreshed_at, registered, unassigned_revenue, margin_rate) ='
+            ' (SELECT n.as_of, n.refreshed_at, n.registered, n.unassigned_revenue, n.margin_rate)'
+            ' FROM %1$I.snapshot n, %1$I.replaced_snapshot o WHERE o.rules::text = n.rules::text'
+            ' AND (o.as_of_date, o.recency_cutoffs, o.frequency_cutoffs, o.monetary_cutoffs)'
+            ' IS NOT DISTINCT FROM (n.as_of_date, n.recency_cutoffs, n.frequency_cutoffs, n.monetary_cutoffs)'
+            ' RETURNING true', model) INTO stay;
+    END IF;
+    IF stay IS NULL THEN
+        EXECUTE format('DELETE FROM %I.stored_summaries', model);
+        IF changed IS NULL OR NOT many THEN
+            PERFORM rfm.fill_row(model, 'stored_summaries', rfm.summaries_query(settings, format('(%s) s', rfm.scored_query(model, settings,
+                format('%I.profiles', model), rfm.constant_row(rfm.model_relation(model, 'snapshot')))), true));
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.refresh_summaries(text, rfm.settings, bigint) IS
+    'Internal. Writes the summaries of a model with storage table, or takes them away. changed: the profiles that changed; NULL when all may have.';
 
 -- history
 
@@ -428,19 +477,32 @@ COMMENT ON FUNCTION rfm.history_columns(text, text) IS 'Internal. SQL of the col
 CREATE FUNCTION rfm.refresh_history(model text, settings rfm.settings, old_as_of timestamptz) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    as_of  timestamptz;
-    moved  text;
-    erased text[];
-    old    text := rfm.scored_query(settings, format('%I.replaced_profiles', model), format('%I.replaced_snapshot', model));
+    customer text := rfm.id_type(settings.order_lines, 'customer_id');
+    before   text := rfm.constant_row(rfm.model_relation(model, 'replaced_snapshot'));
+    old      text := rfm.scored_query(model, settings, format('%I.replaced_profiles', model), before);
+    stayed   text := rfm.scored_query(model, settings, format('(SELECT p.* FROM %1$I.profiles p WHERE p.customer_id = ANY ($2::%2$s[]) AND NOT EXISTS'
+        ' (SELECT FROM %1$I.replaced_profiles r WHERE r.customer_id = p.customer_id))', model, customer), before);
+    new      text := rfm.scored_query(model, settings, format('%I.profiles', model), rfm.constant_row(rfm.model_relation(model, 'snapshot')));
+    as_of    timestamptz;
+    query    text;
+    moved    text[];
+    erased   text[];
 BEGIN
+    -- with the cut points written out, so that parallel workers can look for those who moved
     EXECUTE format('SELECT n.as_of, concat_ws('' OR '', CASE WHEN o.rules::text <> n.rules::text THEN ''true'' END,'
         ' CASE WHEN (o.as_of_date, o.recency_cutoffs) IS DISTINCT FROM (n.as_of_date, n.recency_cutoffs) THEN'
-        ' ''rfm.recency_score(o.as_of_date - p.last_order_date, o.recency_cutoffs) <> rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs)'' END,'
+        ' format(''rfm.recency_score(%%L::date - last_order_date, %%L::numeric[]) <> rfm.recency_score(%%L::date - last_order_date, %%L::numeric[])'','
+        ' o.as_of_date::text, o.recency_cutoffs, n.as_of_date::text, n.recency_cutoffs) END,'
         ' CASE WHEN o.frequency_cutoffs IS DISTINCT FROM n.frequency_cutoffs THEN'
-        ' ''rfm.frequency_score(p.orders, o.frequency_cutoffs) <> rfm.frequency_score(p.orders, s.frequency_cutoffs)'' END,'
-        ' CASE WHEN o.monetary_cutoffs IS DISTINCT FROM n.monetary_cutoffs THEN'
-        ' ''rfm.monetary_score(p.revenue, o.monetary_cutoffs) <> rfm.monetary_score(p.revenue, s.monetary_cutoffs)'' END)'
-        ' FROM %1$I.snapshot n, %1$I.replaced_snapshot o', model) INTO as_of, moved;
+        ' format(''rfm.frequency_score(orders, %%L::numeric[]) <> rfm.frequency_score(orders, %%L::numeric[])'', o.frequency_cutoffs, n.frequency_cutoffs) END,'
+        ' CASE WHEN cardinality(o.monetary_cutoffs) IS DISTINCT FROM cardinality(n.monetary_cutoffs) THEN ''true'''
+        -- between where a cut point was and where it is
+        ' ELSE (SELECT string_agg(format(''revenue >= %%s AND revenue < %%s'', least(a, b), greatest(a, b)), '' OR '')'
+        ' FROM unnest(o.monetary_cutoffs, n.monetary_cutoffs) u(a, b) WHERE a <> b) END)'
+        ' FROM %1$I.snapshot n, %1$I.replaced_snapshot o', model) INTO as_of, query;
+    IF query <> '' THEN
+        EXECUTE format('SELECT array_agg(customer_id::text) FROM %I.profiles WHERE orders > 0 AND (%s)', model, query) INTO moved;
+    END IF;
     IF as_of < old_as_of THEN
         -- the clock was set back, and with it the history
         EXECUTE format('DELETE FROM %I.segment_changes WHERE valid_from >= $1', model) USING as_of;
@@ -451,21 +513,15 @@ BEGIN
 
     EXECUTE format('WITH ended AS ('
         ' SELECT o.*, n.segment AS new_segment, n.id IS NOT NULL AS stays'
-        ' FROM (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS old_segment, %2$s FROM (%3$s) q) o'
-        ' LEFT JOIN (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS segment FROM %1$I.scored) n USING (id)'
-        ' WHERE o.old_segment IS DISTINCT FROM n.segment%4$s),'
+        ' FROM (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS old_segment, %2$s FROM (%3$s UNION ALL %4$s) q) o'
+        ' LEFT JOIN (SELECT customer_id AS id, CASE WHEN orders > 0 THEN segment END AS segment FROM (%5$s) q) n USING (id)'
+        ' WHERE o.old_segment IS DISTINCT FROM n.segment),'
         ' written AS (INSERT INTO %1$I.segment_changes SELECT customer_id, segment, segment_rank, r, f, m, rfm_score, recency_days, orders, revenue,'
         ' valid_from, valid_to FROM ended WHERE old_segment IS NOT NULL AND valid_from < valid_to)'
         ' UPDATE %1$I.profiles p SET segment_since = CASE WHEN e.new_segment IS NOT NULL THEN $1 END FROM ended e'
         ' WHERE e.stays AND p.customer_id = e.id AND p.segment_since IS DISTINCT FROM (CASE WHEN e.new_segment IS NOT NULL THEN $1 END)',
-        model, rfm.history_columns('segment_since', '$1'), old,
-        CASE WHEN moved <> '' THEN format(' UNION ALL SELECT customer_id, segment, %2$s, new_segment, true FROM (%3$s) b'
-            ' WHERE orders > 0 AND segment <> new_segment'
-            ' AND NOT EXISTS (SELECT FROM %1$I.replaced_profiles r WHERE r.customer_id = b.customer_id)',
-            model, rfm.history_columns('segment_since', '$1'),
-            rfm.scored_query(settings, format('(SELECT p.*, %s AS new_segment FROM %I.profiles p CROSS JOIN %2$I.snapshot s CROSS JOIN %2$I.replaced_snapshot o'
-                ' WHERE p.orders > 0 AND (%3$s))', rfm.segment_sql(), model, moved), format('%I.replaced_snapshot', model), ', p.new_segment')) END)
-        USING as_of;
+        model, rfm.history_columns('segment_since', '$1'), old, stayed, new)
+        USING as_of, moved;
 
     EXECUTE format('SELECT array_agg(r.customer_id::text) FROM %1$I.replaced_profiles r WHERE NOT EXISTS'
         ' (SELECT FROM %1$I.profiles p WHERE p.customer_id = r.customer_id)', model) INTO erased;
@@ -569,6 +625,10 @@ BEGIN
     PERFORM rfm.refresh_snapshot(model);
     PERFORM rfm.log_stage(model, refresh_id, 'snapshot');
 
+    PERFORM rfm.report_stage(model, 'summaries', 85);
+    PERFORM rfm.refresh_summaries(model, s, CASE WHEN todo.reason IS NULL THEN changed END);
+    PERFORM rfm.log_stage(model, refresh_id, 'summaries');
+
     IF old IS NOT NULL THEN
         PERFORM rfm.report_stage(model, 'history', 90);
         PERFORM rfm.refresh_history(model, s, old);
@@ -645,7 +705,7 @@ CREATE FUNCTION rfm.log_stage(model text, refresh_id bigint, stage text) RETURNS
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE format('UPDATE %I.refresh_log l SET %I = extract(epoch FROM clock_timestamp() - started_at)::float8 - coalesce(wait_seconds, 0)'
-        ' - coalesce(views_seconds, 0) - coalesce(profiles_seconds, 0) - coalesce(snapshot_seconds, 0) - coalesce(history_seconds, 0)'
+        ' - coalesce(views_seconds, 0) - coalesce(profiles_seconds, 0) - coalesce(snapshot_seconds, 0) - coalesce(summaries_seconds, 0) - coalesce(history_seconds, 0)'
         ' WHERE l.refresh_id = $1', model, stage || '_seconds') USING refresh_id;
 END $$;
 COMMENT ON FUNCTION rfm.log_stage(text, bigint, text) IS 'Internal. Writes down in refresh_log how long a stage took that just ended.';

@@ -220,7 +220,7 @@ sleep 2.1
 open_gate
 await $first first
 is 'a refresh that takes more than a moment tells how far it is' "$ended" \
-	'0 NOTICE:  75 % of model "stored": snapshot'$'\n''NOTICE:  90 % of model "stored": history'
+	'0 NOTICE:  75 % of model "stored": snapshot'$'\n''NOTICE:  85 % of model "stored": summaries'$'\n''NOTICE:  90 % of model "stored": history'
 
 # ---------- errors ----------
 
