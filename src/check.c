@@ -6,7 +6,21 @@
 #include "rfm.h"
 
 #include "catalog/pg_type.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
+
+/*
+ * Whether an argument is a constant of the query, so that what is made of it
+ * may be kept.  A parameter is none: PL/pgSQL gives it other values without
+ * setting up the call again.
+ */
+bool
+rfm_argument_is_constant(FunctionCallInfo fcinfo, int argument)
+{
+	Node	   *call = fcinfo->flinfo->fn_expr;
+
+	return call != NULL && IsA(call, FuncExpr) && IsA(list_nth(((FuncExpr *) call)->args, argument), Const);
+}
 
 /* Refuses a score outside 1 .. levels. */
 void

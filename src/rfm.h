@@ -45,6 +45,7 @@
 extern void rfm_check_score(int score, int levels, const char *axis);
 extern int	rfm_check_cutoffs(ArrayType *cutoffs, Datum **cuts);
 extern int	rfm_check_fractions(ArrayType *fractions, Datum **values);
+extern bool rfm_argument_is_constant(FunctionCallInfo fcinfo, int argument);
 pg_noreturn extern void rfm_negative_orders(int64 orders);
 pg_noreturn extern void rfm_money_nan(void);
 pg_noreturn extern void rfm_money_overflow(void);
@@ -131,6 +132,7 @@ extern Numeric square_sum_to_numeric(const SquareSum *sum);
 typedef struct Cuts
 {
 	int			n;				/* 0 until read */
+	bool		constant;		/* of the query: need not be read again */
 	ArrayType  *source;			/* the array they were read from, a copy */
 	Datum		value[RFM_MAX_CUTS];	/* numerics in source */
 	int64		floor[RFM_MAX_CUTS];	/* in units, not above the cut point */

@@ -6,9 +6,9 @@
  * Cut points and amounts may be decimals of any scale, and comparing them is
  * exact.  Nearly always their units of 1e-4 decide; only an amount and a cut
  * point within the same unit, or an amount beyond int64, need numeric's own
- * comparison.  Cut points are read once per call site and recognized by their
- * bytes from then on: an array from a table or a sub-select is not a stable
- * argument to the executor even when it never changes.
+ * comparison.  Cut points are read once per call site and, unless they are a
+ * constant of the query, recognized by their bytes from then on: an array from
+ * a table or a sub-select may be another one in the next row.
  */
 #include "rfm.h"
 
@@ -104,8 +104,13 @@ cuts_argument(FunctionCallInfo fcinfo, int argument, int axis)
 	if (cuts == NULL)
 		cuts = fcinfo->flinfo->fn_extra =
 			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Cuts) * RFM_AXES);
-	cuts_load(&cuts[axis], PG_GETARG_DATUM(argument), fcinfo->flinfo->fn_mcxt);
-	return &cuts[axis];
+	cuts += axis;
+	if (!cuts->constant)
+	{
+		cuts_load(cuts, PG_GETARG_DATUM(argument), fcinfo->flinfo->fn_mcxt);
+		cuts->constant = rfm_argument_is_constant(fcinfo, argument);
+	}
+	return cuts;
 }
 
 /* One plus the number of cut points at or below an amount in whole units. */

@@ -43,7 +43,7 @@ get_statuses(FunctionCallInfo fcinfo)
 	{
 		MemoryContext old;
 
-		if (!get_fn_expr_arg_stable(flinfo, 1))
+		if (!rfm_argument_is_constant(fcinfo, 1))
 			return statuses_read(PG_GETARG_DATUM(1));
 		old = MemoryContextSwitchTo(flinfo->fn_mcxt);
 		flinfo->fn_extra = statuses_read(PG_GETARG_DATUM(1));

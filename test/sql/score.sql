@@ -104,3 +104,18 @@ SELECT rfm.monetary_score(1, '{1,NULL}');
 SELECT rfm.monetary_score(1, '{1,NaN}');
 SELECT rfm.monetary_score(1, '{1,infinity}');
 SELECT rfm.recency_score(1, '{180,90}');
+
+-- cut points that PL/pgSQL changes between two calls of one expression
+CREATE FUNCTION scores_in_turn(cutoffs numeric[][]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	cuts   numeric[];
+	result text := '';
+BEGIN
+	FOREACH cuts SLICE 1 IN ARRAY cutoffs LOOP
+		result := result || rfm.monetary_score(50, cuts) || rfm.rfm_score(10, 2, 50::numeric, cuts) || ' '
+			|| rfm.status_counts('Returned', CASE WHEN cuts[1] > 20 THEN '{Returned}' ELSE '{Lost}' END::text[]) || ' ';
+	END LOOP;
+	RETURN result;
+END $$;
+SELECT scores_in_turn('{{10,20},{60,70},{10,60}}');
+DROP FUNCTION scores_in_turn;
