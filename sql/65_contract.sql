@@ -573,10 +573,10 @@ BEGIN
         'SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
         ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
         ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
-        ' min(at) FILTER (WHERE valid AND isfinite(at)) AS since, max(at) FILTER (WHERE valid AND isfinite(at) AND amount >= 0) AS until'
-        ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND coalesce(at < $1, false) AND counts AS valid'
-        -- the time of a line is computed once; OFFSET of this type does not keep workers away
-        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x OFFSET bigint ''0'') x) x'
+        ' min(at) FILTER (WHERE valid AND at > ''-infinity'') AS since, max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0) AS until'
+        -- what is asked for several times of a line is computed once; OFFSET of this type does not keep workers away
+        ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND at < $1 AND counts AS valid'
+        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x OFFSET bigint ''0'') x OFFSET bigint ''0'') x'
         ' GROUP BY status) s',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
         s.order_lines, rfm.counted_sql(s, '$1')) INTO found USING as_of;
