@@ -250,7 +250,7 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.compiled_views (name name PRIMARY KEY, position int NOT NULL, query text NOT NULL)', model);
     EXECUTE format('CREATE TABLE %I.refresh_log (refresh_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
         ' started_at timestamptz NOT NULL, finished_at timestamptz, pid int, mode text NOT NULL, reason text,'
-        ' customers bigint, changed bigint, as_of timestamptz, wait_seconds float8, views_seconds float8, profiles_seconds float8,'
+        ' customers bigint, changed bigint, passes int, as_of timestamptz, wait_seconds float8, views_seconds float8, profiles_seconds float8,'
         ' snapshot_seconds float8, summaries_seconds float8, history_seconds float8, recency_cutoffs text, frequency_cutoffs text, monetary_cutoffs text,'
         ' settings text, rules text, error text)', model);
     PERFORM rfm.make_campaigns(model);

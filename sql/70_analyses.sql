@@ -586,6 +586,7 @@ BEGIN ATOMIC
     ('refresh_log', 'reason', 'Why it ran in this mode.'),
     ('refresh_log', 'customers', 'Customers afterwards; NULL with storage view.'),
     ('refresh_log', 'changed', 'Profiles written or removed; NULL unless storage is table.'),
+    ('refresh_log', 'passes', 'Passes over the order lines that a full refresh of storage table took to keep to build_memory; NULL otherwise.'),
     ('refresh_log', 'as_of', 'Moment the snapshot stands for; NULL with storage view.'),
     ('refresh_log', 'wait_seconds', 'Seconds until it had the lock of the model.'),
     ('refresh_log', 'views_seconds', 'Seconds to bring the views in line with the settings.'),

@@ -328,7 +328,7 @@ END $$;
 COMMENT ON FUNCTION rfm.index_profiles(text) IS 'Internal. Makes the indexes of the profiles of a model with storage table.';
 
 -- Computes all profiles. Goes in passes where build_memory asks for it.
-CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings) RETURNS bigint
+CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings, OUT changed bigint, OUT passes int)
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     as_of     text := rfm.as_of_sql(settings);
@@ -337,9 +337,11 @@ DECLARE
     next_hash bigint;
     query     text;
     written   bigint;
-    changed   bigint := 0;
 BEGIN
+    changed := 0;
+    passes := 0;
     LOOP
+        passes := passes + 1;
         -- the row without customer_id belongs to the first pass; it tells where the next one starts
         query := rfm.pass_query(model, settings, hash_from);
         IF filled THEN
@@ -364,10 +366,9 @@ BEGIN
     IF NOT filled THEN
         PERFORM rfm.index_profiles(model);
     END IF;
-    RETURN changed;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_profiles(text, rfm.settings) IS
-    'Internal. Brings all stored profiles of a model with storage table up to date; the number of rows written or removed.';
+    'Internal. Brings all stored profiles of a model with storage table up to date; the number of rows written or removed, and in how many passes.';
 
 -- Computes the profiles of some customers, read through the indexes of the relations.
 CREATE FUNCTION rfm.refresh_some_profiles(model text, settings rfm.settings, customer_ids text[], with_nobody boolean) RETURNS bigint
@@ -598,6 +599,7 @@ DECLARE
     todo     record;
     old      timestamptz;
     changed  bigint := 0;
+    passes   int;
     compiled text;
 BEGIN
     PERFORM set_config('work_mem', greatest(pg_size_bytes(s.build_memory) / 8192, 64)::text, true);
@@ -608,7 +610,7 @@ BEGIN
     EXECUTE format('SELECT as_of FROM %I.last_build', model) INTO old;
     todo := rfm.take_changes(model, s, CASE WHEN full_rebuild THEN 'asked for' ELSE compiled END);
     IF todo.reason IS NOT NULL THEN
-        changed := rfm.refresh_profiles(model, s);
+        SELECT p.changed, p.passes INTO changed, passes FROM rfm.refresh_profiles(model, s) p;
     ELSE
         IF todo.with_nobody OR todo.customer_ids <> '{}' THEN
             changed := rfm.refresh_some_profiles(model, s, todo.customer_ids, todo.with_nobody);
@@ -634,9 +636,9 @@ BEGIN
         PERFORM rfm.refresh_history(model, s, old);
         PERFORM rfm.log_stage(model, refresh_id, 'history');
     END IF;
-    EXECUTE format('UPDATE %I.refresh_log l SET mode = $2, reason = $3, changed = $4 WHERE l.refresh_id = $1', model)
+    EXECUTE format('UPDATE %I.refresh_log l SET mode = $2, reason = $3, changed = $4, passes = $5 WHERE l.refresh_id = $1', model)
         USING refresh_id, CASE WHEN todo.reason IS NULL THEN 'incremental' ELSE 'full' END,
-              coalesce(todo.reason, 'customers that changed or came due: ' || cardinality(todo.customer_ids)), changed;
+              coalesce(todo.reason, 'customers that changed or came due: ' || cardinality(todo.customer_ids)), changed, passes;
 END $$;
 COMMENT ON FUNCTION rfm.refresh_tables(text, bigint, boolean) IS
     'Internal. Brings the stored layers of a model with storage table up to date.';

@@ -4,7 +4,7 @@
 \set ON_ERROR_STOP on
 \ir include/reference.sql
 
-SELECT plan(66);
+SELECT plan(67);
 
 -- live models plan for more rows than there are, and would be compiled
 SET jit = off;
@@ -339,6 +339,8 @@ CALL rfm.refresh('small_materialized');
 CALL rfm.refresh('large');
 SELECT reference.same('{large,small_table,small_materialized,small_view}', '... after changes, too');
 SELECT is(reference.last_changed('small_table'), reference.last_changed('large'), '... and the passes together write what one writes');
+SELECT results_eq('(SELECT passes > 3 FROM small_table.refresh_log) UNION ALL SELECT passes = 1 FROM large.refresh_log UNION ALL SELECT passes IS NULL FROM small_materialized.refresh_log',
+    'SELECT true FROM generate_series(1, 6)', '... of which the log has the number');
 SELECT is_empty('(SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM large.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM small_table.profiles p) UNION ALL (SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM small_table.profiles p EXCEPT ALL SELECT to_jsonb(p) || jsonb_build_object(''ledger'', p.ledger::text) - ''segment_since'' FROM large.profiles p)',
     '... the same profiles');
 
