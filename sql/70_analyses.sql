@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rfm.own_columns() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,first_order_date,second_order_date,first_brand,first_product,margin_rate,cohorts,ledger,next_change_at,window_line_at,segment_since,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,xmin,xmax,cmin,cmax,tableoid}'::text[];
+    RETURN '{customer_id,channel,signed_up_at,first_order_at,second_order_at,last_order_at,orders,lines,revenue,average_order_value,first_product_id,first_category,recency_days,r,f,m,rfm_score,segment,segment_rank,sessions_after_purchase,return_sessions,activity_level,has_account,first_order_until,first_order_date,second_order_date,first_brand,first_product,margin_rate,cohorts,ledger,next_change_at,window_line_at,segment_since,last_order_date,first_order_revenue,as_of,as_of_date,refreshed_at,registered,unassigned_revenue,recency_cutoffs,frequency_cutoffs,monetary_cutoffs,rules,stage,old,is_new,next_hash,ctid,tallied_rank,has_second_order,days_watched,revenue_after_first_order,days_to_first_order,xmin,xmax,cmin,cmax,tableoid}'::text[];
 COMMENT ON FUNCTION rfm.own_columns() IS 'Internal. Column names that a dimension cannot have.';
 
 CREATE FUNCTION rfm.array_sql(numbers numeric[]) RETURNS text
@@ -128,7 +128,7 @@ DECLARE
     s         rfm.settings := settings;
     breakdown text := (SELECT string_agg(b.value, ', ' ORDER BY b.number) FROM rfm.breakdown_values(settings) b);
     gateway   text := CASE WHEN settings.products IS NULL THEN 'NULL::rfm.gateway_row[]' ELSE
-        'rfm.gateway(c.%s, c.stage, c.revenue, c.revenue_after, c.watched_days, c.has_second, %s) FILTER (WHERE c.orders > 0)' END;
+        'rfm.gateway(c.%s, c.stage, c.revenue, c.revenue_after_first_order, c.days_watched, c.has_second_order, %s) FILTER (WHERE c.orders > 0)' END;
 BEGIN
     RETURN format($q$
         SELECT max(c.as_of) FILTER (WHERE c.customer_id IS NULL) AS as_of,
@@ -139,32 +139,32 @@ BEGIN
                count(*) FILTER (WHERE c.has_account AND c.first_order_date IS NOT NULL) AS buyers,
                count(*) FILTER (WHERE c.orders > 0) AS customers,
                rfm.percent_sums(c.revenue) FILTER (WHERE c.orders > 0) AS percents,
-               rfm.kaplan_meier(c.watched_days, c.has_second) FILTER (WHERE c.first_order_date IS NOT NULL) AS survival,
-               rfm.tally(c.rank, c.orders, c.revenue, c.recency_days, c.rfm_score) AS cells,
+               rfm.kaplan_meier(c.days_watched, c.has_second_order) FILTER (WHERE c.first_order_date IS NOT NULL) AS survival,
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, c.recency_days, c.rfm_score) AS cells,
                %2$s AS breakdown,
                -- no return session (1) or two or three (2), and a first and only order not older than 90 days (4)
-               rfm.tally(c.rank, c.orders, c.revenue, NULL,
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL,
                          CASE WHEN c.return_sessions = 0 THEN 1 WHEN c.return_sessions IN (2, 3) THEN 2 ELSE 0 END
-                         + CASE WHEN NOT c.has_second AND c.watched_days < 90 THEN 4 ELSE 0 END) AS audiences,
-               rfm.tally(c.rank, c.orders, c.revenue, c.as_of_date - c.first_order_date,
+                         + CASE WHEN NOT c.has_second_order AND c.days_watched < 90 THEN 4 ELSE 0 END) AS audiences,
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, c.as_of_date - c.first_order_date,
                          CASE WHEN c.return_sessions <= 1 THEN c.return_sessions WHEN c.return_sessions <= 3 THEN 2
                               WHEN c.return_sessions <= 5 THEN 3 WHEN c.return_sessions > 5 THEN 4 END,
                          CASE WHEN c.sessions_after_purchase <= 1 THEN c.sessions_after_purchase WHEN c.sessions_after_purchase <= 3 THEN 2
                               WHEN c.sessions_after_purchase <= 5 THEN 3 WHEN c.sessions_after_purchase > 5 THEN 4 END) AS activity,
-               rfm.tally(c.rank, c.orders, c.revenue, c.watched_days,
-                         CASE WHEN c.watched_days <= 7 THEN 1 WHEN c.watched_days <= 14 THEN 2 WHEN c.watched_days <= 30 THEN 3
-                              WHEN c.watched_days <= 60 THEN 4 WHEN c.watched_days <= 90 THEN 5 ELSE 6 END)
-                   FILTER (WHERE c.has_second) AS repurchases,
-               rfm.tally(c.rank, c.orders, c.revenue, NULL,
-                         CASE WHEN c.signed_up_days < 0 THEN 1 WHEN c.signed_up_days = 0 THEN 2 WHEN c.signed_up_days <= 7 THEN 3
-                              WHEN c.signed_up_days <= 30 THEN 4 WHEN c.signed_up_days <= 90 THEN 5 WHEN c.signed_up_days <= 365 THEN 6 ELSE 7 END)
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, c.days_watched,
+                         CASE WHEN c.days_watched <= 7 THEN 1 WHEN c.days_watched <= 14 THEN 2 WHEN c.days_watched <= 30 THEN 3
+                              WHEN c.days_watched <= 60 THEN 4 WHEN c.days_watched <= 90 THEN 5 ELSE 6 END)
+                   FILTER (WHERE c.has_second_order) AS repurchases,
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL,
+                         CASE WHEN c.days_to_first_order < 0 THEN 1 WHEN c.days_to_first_order = 0 THEN 2 WHEN c.days_to_first_order <= 7 THEN 3
+                              WHEN c.days_to_first_order <= 30 THEN 4 WHEN c.days_to_first_order <= 90 THEN 5 WHEN c.days_to_first_order <= 365 THEN 6 ELSE 7 END)
                    FILTER (WHERE c.signed_up_at IS NOT NULL) AS first_purchases,
                %3$s AS categories, %4$s AS brands, %5$s AS products
-        FROM (SELECT *, CASE WHEN orders > 0 THEN segment_rank END AS rank, second_order_date IS NOT NULL AS has_second,
-                     coalesce(second_order_date, as_of_date) - first_order_date AS watched_days, revenue - first_order_revenue AS revenue_after,
-                     first_order_date - rfm.local_date(signed_up_at, %6$L) AS signed_up_days
+        FROM (SELECT *, CASE WHEN orders > 0 THEN segment_rank END AS tallied_rank, second_order_date IS NOT NULL AS has_second_order,
+                     coalesce(second_order_date, as_of_date) - first_order_date AS days_watched, revenue - first_order_revenue AS revenue_after_first_order,
+                     first_order_date - rfm.local_date(signed_up_at, %6$L) AS days_to_first_order
               FROM %1$s%7$s) c $q$,
-        scored, coalesce('rfm.tally(c.rank, c.orders, c.revenue, NULL, ' || breakdown || ')', 'NULL::rfm.tally_row[]'),
+        scored, coalesce('rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL, ' || breakdown || ')', 'NULL::rfm.tally_row[]'),
         format(gateway, 'first_category', 1), format(gateway, 'first_brand', 30), format(gateway, 'first_product', 30), s.time_zone,
         CASE WHEN once THEN ' OFFSET bigint ''0''' END);
 END $$;

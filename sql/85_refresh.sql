@@ -417,12 +417,12 @@ CREATE FUNCTION rfm.constant_row(relation regclass) RETURNS text
 DECLARE
     columns text;
 BEGIN
-    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM %s',
+    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM (SELECT) one LEFT JOIN %s ON true',
                 string_agg(format('format(''%%L::%s AS %I'', %2$I)', format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum), relation)
              FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) INTO columns;
     RETURN format('(SELECT %s)', columns);
 END $$;
-COMMENT ON FUNCTION rfm.constant_row(regclass) IS 'Internal. SQL of the one row of a table, written out.';
+COMMENT ON FUNCTION rfm.constant_row(regclass) IS 'Internal. SQL of the one row of a table, written out; of NULLs where the table is empty.';
 
 CREATE FUNCTION rfm.refresh_snapshot(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -467,7 +467,7 @@ add_row(RowArray *array, const Output *output, uint32 *keys)
 {
 	const NameSums *name = output->name;
 	bool		has_vips = name->vip_customers > 0;
-	Datum		rate[4];
+	Datum		rate[4] = {0};
 	bool		no_rate[4] = {true, true, true, true};
 	Datum		values[] = {
 		PointerGetDatum(cstring_to_text_with_len(output->bytes, output->length)),

@@ -54,7 +54,7 @@ CALL rfm.refresh('small');
 CREATE TABLE first AS SELECT * FROM analyses('large');
 \o
 
-SELECT plan(14);
+SELECT plan(16);
 SELECT cmp_ok((SELECT customers FROM large.overview), '>', 100000::bigint, 'a large model');
 SELECT is(stored('large'), 'full, stored: 1, of this snapshot: 1', 'a full refresh stores');
 BEGIN;
@@ -87,6 +87,12 @@ CREATE TABLE sixth AS SELECT * FROM analyses('small');
 CALL rfm.refresh('small', full_rebuild => true);
 CREATE TABLE seventh AS SELECT * FROM analyses('small');
 SELECT is(differences('sixth', 'seventh'), NULL, '... and right');
+
+-- a snapshot that somebody emptied
+DELETE FROM small.snapshot;
+SELECT lives_ok('CALL rfm.refresh(''small'')', 'a snapshot that is missing is made again');
+CREATE VIEW ranked AS SELECT *, customer_id % 3 AS rank, 'x' AS days FROM people;
+SELECT lives_ok('SELECT rfm.create_model(''ranked_model'', ''few'', ''ranked'', as_of => ''2024-01-02'', dimensions => ''{rank,days}'')', 'dimensions with names of columns that others have');
 
 -- a reader of a large model has parallel workers
 CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN ' || query; END $$;
