@@ -78,7 +78,7 @@ export function parseQuestion(text, file) {
 	}
 	const [, width, height] = size.match(/^([1-9]\d*)x([1-9]\d*)$/) ?? [];
 	if (!width || width > GRID_COLUMNS) {
-		throw new Problem(`${file}: size "${size}" is not COLUMNSxROWS with at most ${GRID_COLUMNS} columns, such as 12x8`);
+		throw new Problem(`${file}: size "${size}" is not COLUMNSxROWS, such as 12x8, with at most ${GRID_COLUMNS} columns`);
 	}
 	const question = {
 		name, description, display, displayBefore63,
@@ -106,7 +106,8 @@ export function parseQuestion(text, file) {
 export async function readQuestions() {
 	const directory = new URL('questions/', import.meta.url);
 	const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).sort();
-	return Promise.all(files.map(async (file) => parseQuestion(await readFile(new URL(file, directory), 'utf8'), file)));
+	return Promise.all(files.map(async (file) =>
+		parseQuestion(await readFile(new URL(file, directory), 'utf8'), file)));
 }
 
 // The card of a question; a VERSION that is not known counts as old.
@@ -154,7 +155,8 @@ class Metabase {
 			throw new Problem(`${what}: ${reason}. Is METABASE_URL right, and does Metabase run?`);
 		}
 		if (response.status >= 300 && response.status < 400) {
-			throw new Problem(`${what}: redirected to ${response.headers.get('location')}. Set METABASE_URL to where that leads.`);
+			throw new Problem(`${what}: redirected to ${response.headers.get('location')}.`
+				+ ' Set METABASE_URL to where that leads.');
 		}
 		let answer;
 		try {
@@ -262,7 +264,8 @@ async function findDatabase(metabase, name) {
 	const list = databases.map((database) => `\n  ${database.name} (id ${database.id})`).join('');
 	throw new Problem(found.length
 		? `Several databases are called "${name}": give --database the id.${list}`
-		: `Metabase has no database "${name}", or ${metabase.credentials} may not see it. ` + (list ? `It has:${list}` : 'It sees none.'));
+		: `Metabase has no database "${name}", or ${metabase.credentials} may not see it.`
+			+ (list ? ` It has:${list}` : ' It shows none.'));
 }
 
 // The views of the model that Metabase knows.
@@ -273,7 +276,8 @@ async function readViews(metabase, database, model) {
 		const schemas = [...new Set(tables.map((table) => table.schema))].sort().join(', ');
 		throw new Problem(`Metabase knows no view of model "${model}" in database "${database.name}".\n`
 			+ 'Let it look again: Admin settings > Databases > the database > Sync database schema.\n'
-			+ "If that does not help, its role may not read the model: SELECT rfm.grant_read('MODEL', 'ROLE') in the database.\n"
+			+ 'If that does not help, its role may not read the model. In the database, ROLE being the one that it logs in with:\n'
+			+ `  SELECT rfm.grant_read('${model.replaceAll("'", "''")}', 'ROLE');\n`
 			+ `Schemas that it knows: ${schemas || 'none'}`);
 	}
 	return views;
@@ -369,7 +373,9 @@ async function publish(metabase, options, print) {
 	const collections = await metabase.call('GET', '/api/collection');
 	const old = findByName(collections.filter((item) => item.id !== 'root'), collectionName);
 	const collection = old ?? await write('POST', '/api/collection', { name: collectionName, description });
-	const items = old ? (await metabase.call('GET', `/api/collection/${old.id}/items?models=card&models=dashboard`)).data : [];
+	const items = old
+		? (await metabase.call('GET', `/api/collection/${old.id}/items?models=card&models=dashboard`)).data
+		: [];
 
 	const cards = [];
 	for (const question of wanted) {

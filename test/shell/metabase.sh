@@ -61,7 +61,8 @@ for ((i = 0; i < 300; i++)); do
 	[ ! -s "$directory/port" ] || break
 	sleep 0.1
 done
-export METABASE_URL=http://127.0.0.1:$(cat "$directory/port") METABASE_API_KEY=right_key
+METABASE_URL=http://127.0.0.1:$(cat "$directory/port")
+export METABASE_URL METABASE_API_KEY=right_key
 unset METABASE_USER METABASE_PASSWORD
 
 # Publishes; prints the exit code after the output, and forgets earlier requests.

@@ -3,7 +3,7 @@
 --   of 0.05 on, the channels do not differ more than by chance.
 -- display: table
 -- percent: VIP of active, At least, At most
--- size: 24x5
+-- size: 12x7
 SELECT channel AS "Channel", customers AS "Customers", active_customers AS "Active", vip_customers AS "VIP",
        round(maturity_rate::numeric, 4) AS "VIP of active", round(maturity_rate_low::numeric, 4) AS "At least",
        round(maturity_rate_high::numeric, 4) AS "At most", round(p_value::numeric, 3) AS "p-value"
