@@ -714,11 +714,18 @@ COMMENT ON FUNCTION rfm.log_stage(text, bigint, text) IS 'Internal. Writes down 
 
 CREATE FUNCTION rfm.log_end(model text, refresh_id bigint, error text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    settings text;
 BEGIN
-    EXECUTE format('UPDATE %I.refresh_log l SET finished_at = clock_timestamp(), error = $2,'
-        ' settings = (SELECT jsonb_strip_nulls(to_jsonb(rfm.resolve_settings(s)))::text FROM %1$I.settings s),'
+    BEGIN
+        EXECUTE format('SELECT jsonb_strip_nulls(to_jsonb(rfm.resolve_settings(s)))::text FROM %I.settings s', model) INTO settings;
+    EXCEPTION WHEN OTHERS THEN
+        -- settings that cannot be used may be why the refresh failed: as they stand
+        EXECUTE format('SELECT jsonb_strip_nulls(to_jsonb(s))::text FROM %I.settings s', model) INTO settings;
+    END;
+    EXECUTE format('UPDATE %I.refresh_log l SET finished_at = clock_timestamp(), error = $2, settings = $3,'
         ' rules = (SELECT jsonb_agg(to_jsonb(r) ORDER BY rule_order)::text FROM %1$I.segment_rules r)'
-        ' WHERE l.refresh_id = $1', model) USING refresh_id, error;
+        ' WHERE l.refresh_id = $1', model) USING refresh_id, error, settings;
     IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
         EXECUTE format('UPDATE %1$I.refresh_log l SET customers = s.customers, as_of = s.as_of, recency_cutoffs = s.recency_cutoffs::text,'
             ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
