@@ -125,9 +125,9 @@ BEGIN
         RAISE EXCEPTION 'as_of must be finite' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave it out for the moment of the refresh.';
     END IF;
-    IF s.lookback <= interval '0' OR s.lookback > interval '1000 years' THEN
-        RAISE EXCEPTION 'lookback must be positive and at most 1000 years, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'For example lookback => ''2 years''.';
+    IF s.lookback < interval '1 day' OR s.lookback > interval '1000 years' THEN
+        RAISE EXCEPTION 'lookback must be 1 day to 1000 years, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Name the unit, for example lookback => ''2 years''; a number alone means seconds.';
     END IF;
     PERFORM rfm.check_list('excluded_statuses', s.excluded_statuses,
         'For example {Cancelled,Returned}; {} excludes none, and lines without status always count.');
@@ -400,6 +400,7 @@ CREATE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := rfm.model_settings(model);
+    old       rfm.settings := s;
     old_rules text := coalesce(s.rules, 'lifecycle');
     new_rules text;
     edited    boolean;
@@ -426,7 +427,8 @@ BEGIN
             WHEN 'monetary_fractions' THEN s.monetary_fractions := NULL;
             ELSE
                 RAISE EXCEPTION 'setting "%" cannot be unset', name USING ERRCODE = 'invalid_parameter_value',
-                    HINT = 'unset takes names of settings that configure_model has as arguments.';
+                    HINT = 'These can: storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
+                        ' and _cutoffs and _fractions of recency, frequency and monetary.';
         END CASE;
     END LOOP;
     s.storage := coalesce(change.storage, s.storage);
@@ -469,6 +471,9 @@ BEGIN
         ' (SELECT $1.storage, $1.as_of, $1.time_zone, $1.lookback, $1.excluded_statuses, $1.dimensions, $1.rules, $1.build_memory,'
         ' $1.recency_cutoffs, $1.recency_fractions, $1.frequency_cutoffs, $1.frequency_fractions, $1.monetary_cutoffs, $1.monetary_fractions)',
         model) USING s;
+    IF s IS DISTINCT FROM old THEN
+        RAISE NOTICE 'the settings of model "%" take effect at the next refresh', model USING HINT = format('CALL rfm.refresh(%L);', model);
+    END IF;
 END $$;
 COMMENT ON FUNCTION rfm.change_settings(text, rfm.settings, text[]) IS 'Internal. Writes the settings that are not NULL and takes those in unset back to their default.';
 

@@ -111,18 +111,24 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.action_texts OF rfm.action_text (segment PRIMARY KEY)', model);
     EXECUTE format('INSERT INTO %I.action_texts SELECT * FROM rfm.default_action_texts()', model);
     EXECUTE format('CREATE TABLE %I.campaigns OF rfm.campaign (campaign_order PRIMARY KEY, campaign WITH OPTIONS NOT NULL UNIQUE,'
-        ' audience_of WITH OPTIONS NOT NULL CHECK (audience_of IN (''inactive promising high'', ''inactive promising low'','
+        ' audience_of WITH OPTIONS NOT NULL'
+        ' CONSTRAINT "audience_of must be one of those in its comment" CHECK (audience_of IN (''inactive promising high'', ''inactive promising low'','
         ' ''recent one-order'', ''segment'', ''given'')),'
-        ' response_rate WITH OPTIONS NOT NULL CHECK (response_rate BETWEEN 0 AND 1),'
-        ' conversion_rate WITH OPTIONS NOT NULL CHECK (conversion_rate BETWEEN 0 AND 1),'
-        ' baseline_rate WITH OPTIONS CHECK (baseline_rate BETWEEN 0 AND 1),'
-        ' incentive_rate WITH OPTIONS NOT NULL DEFAULT 0.15 CHECK (incentive_rate BETWEEN 0 AND 1),'
-        ' operating_rate WITH OPTIONS NOT NULL DEFAULT 0.05 CHECK (operating_rate BETWEEN 0 AND 1),'
-        ' margin_rate WITH OPTIONS CHECK (margin_rate BETWEEN -1 AND 1),'
-        ' contact_cost WITH OPTIONS NOT NULL DEFAULT 0 CHECK (contact_cost >= 0),'
-        ' fixed_cost WITH OPTIONS NOT NULL DEFAULT 0 CHECK (fixed_cost >= 0),'
-        ' audience WITH OPTIONS CHECK (audience >= 0), order_value WITH OPTIONS CHECK (order_value >= 0),'
-        ' response_n WITH OPTIONS CHECK (response_n > 0), conversion_n WITH OPTIONS CHECK (conversion_n > 0))', model);
+        ' response_rate WITH OPTIONS NOT NULL CONSTRAINT "response_rate must be a share from 0 to 1" CHECK (response_rate BETWEEN 0 AND 1),'
+        ' conversion_rate WITH OPTIONS NOT NULL CONSTRAINT "conversion_rate must be a share from 0 to 1" CHECK (conversion_rate BETWEEN 0 AND 1),'
+        ' baseline_rate WITH OPTIONS CONSTRAINT "baseline_rate must be a share from 0 to 1" CHECK (baseline_rate BETWEEN 0 AND 1),'
+        ' incentive_rate WITH OPTIONS NOT NULL DEFAULT 0.15 CONSTRAINT "incentive_rate must be a share from 0 to 1" CHECK (incentive_rate BETWEEN 0 AND 1),'
+        ' operating_rate WITH OPTIONS NOT NULL DEFAULT 0.05 CONSTRAINT "operating_rate must be a share from 0 to 1" CHECK (operating_rate BETWEEN 0 AND 1),'
+        ' margin_rate WITH OPTIONS CONSTRAINT "margin_rate must be a share from -1 to 1" CHECK (margin_rate BETWEEN -1 AND 1),'
+        ' contact_cost WITH OPTIONS NOT NULL DEFAULT 0 CONSTRAINT "contact_cost must not be negative" CHECK (contact_cost >= 0),'
+        ' fixed_cost WITH OPTIONS NOT NULL DEFAULT 0 CONSTRAINT "fixed_cost must not be negative" CHECK (fixed_cost >= 0),'
+        ' audience WITH OPTIONS CONSTRAINT "audience must not be negative" CHECK (audience >= 0),'
+        ' order_value WITH OPTIONS CONSTRAINT "order_value must not be negative" CHECK (order_value >= 0),'
+        ' response_n WITH OPTIONS CONSTRAINT "response_n must be positive" CHECK (response_n > 0),'
+        ' conversion_n WITH OPTIONS CONSTRAINT "conversion_n must be positive" CHECK (conversion_n > 0),'
+        ' CONSTRAINT "segment must be named for audience_of segment" CHECK (audience_of <> ''segment'' OR segment IS NOT NULL),'
+        ' CONSTRAINT "audience and order_value are needed for audience_of given"'
+        ' CHECK (audience_of <> ''given'' OR audience IS NOT NULL AND order_value IS NOT NULL))', model);
     EXECUTE format('INSERT INTO %I.campaigns SELECT * FROM rfm.default_campaigns()', model);
 END $$;
 COMMENT ON FUNCTION rfm.make_campaigns(text) IS 'Internal. Makes and fills the tables action_texts and campaigns of a model.';
@@ -161,7 +167,8 @@ BEGIN
                    greatest(0, sum(revenue) / sum(orders)) AS order_value
             FROM members GROUP BY campaign_order),
         parameters AS (
-            SELECT p.campaign_order, p.campaign, coalesce(p.audience, c.audience, 0) AS audience,
+            SELECT p.campaign_order, p.campaign, CASE p.audience_of WHEN 'segment' THEN 'in the segment ' || p.segment ELSE p.audience_of END AS members,
+                   coalesce(p.audience, c.audience, 0) AS audience,
                    coalesce(p.audience, c.first_audience, 0) AS first_audience,
                    p.response_rate, p.conversion_rate,
                    coalesce(p.baseline_rate, CASE WHEN p.audience_of = 'recent one-order' THEN k.rate END, 0) AS baseline_rate,
@@ -178,7 +185,10 @@ BEGIN
                r.responders, r.buyers, r.added_buyers, r.added_revenue, r.gross_profit, r.cost, r.net_profit, r.roi_percent, r.roas_percent,
                r.break_even_conversion, r.net_profit_p05, r.net_profit_p50, r.net_profit_p95, r.probability_of_profit,
                CASE WHEN p.baseline_rate = 0 AND p.contact_cost = 0 AND p.fixed_cost = 0 AND r.roi_percent IS NOT NULL
-                    THEN 'ROI is ' || round(r.roi_percent::numeric) || ' %% by construction: margin, incentive and operating rate alone give it, whatever the response' END AS note
+                    THEN 'ROI is ' || round(r.roi_percent::numeric) || ' %% by construction: margin, incentive and operating rate alone give it, whatever the response'
+                    WHEN p.audience = 0 AND p.members <> 'given' THEN 'It addresses nobody: no customer is ' || p.members
+                        || CASE WHEN p.members LIKE 'inactive %%' THEN ', or the model has no visits to tell' ELSE '' END
+                    WHEN p.order_value IS NULL THEN 'Nobody to take an order value from: set order_value in campaigns' END AS note
         FROM parameters p
         CROSS JOIN LATERAL rfm.roi_simulate(p.audience, p.response_rate, p.conversion_rate, p.order_value, p.incentive_rate,
             p.operating_rate, p.margin_rate, p.baseline_rate, p.contact_cost, p.fixed_cost, p.response_n, p.conversion_n) r

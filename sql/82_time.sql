@@ -70,8 +70,11 @@ BEGIN
     arguments := 'as_of timestamp';
     result := format('TABLE (%s)', columns);
     body := format($b$
+        DECLARE
+            -- by itself: the context of its errors is not the long query below
+            moment text := rfm.moment('as_of', as_of, %3$L);
         BEGIN
-            RETURN QUERY SELECT * FROM rfm.rows_as_owner(%1$L, %2$s, rfm.moment('as_of', as_of, %3$L)) AS x(%4$s);
+            RETURN QUERY SELECT * FROM rfm.rows_as_owner(%1$L, %2$s, moment) AS x(%4$s);
         END $b$, model,
         rfm.query_choice(model, s, grouped, rfm.customers_at_query(model, s, false, '$1'), rfm.customers_at_query(model, s, true, '$1')),
         s.time_zone, columns);
