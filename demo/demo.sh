@@ -39,7 +39,7 @@ start() {
 	export PGDATABASE=thelook
 	ln -s "$directory" "$running"
 	echo "Generating a shop ..."
-	psql -Xq -v ON_ERROR_STOP=1 -v scale="${SCALE:-0.1}" -v as_of="$as_of" -f demo/thelook.sql | fold -s -w 100
+	psql -Xq -v ON_ERROR_STOP=1 -v scale="${SCALE:-0.1}" -v as_of="$as_of" -f demo/thelook.sql | fold -s -w 99
 	echo "Creating its model ..."
 	psql -Xq -v ON_ERROR_STOP=1 -v as_of="$as_of" <<-'SQL'
 		CREATE EXTENSION rfm_segments;

@@ -82,7 +82,7 @@ ORDER BY segment_rank;
 \echo '   The richest customer of each kind. Days: since the last purchase. R, F and M: the scores of'
 \echo '   recency, frequency and money, from 1 to 5 by default; more is better.'
 \echo
-SELECT rpad(customer_id::text, 36) AS "Customer                            ", recency_days AS "     Days", orders AS " Orders",
+SELECT rpad(customer_id::text, 36) AS "Customer                            ", recency_days AS "   Days", orders AS " Orders",
        round(revenue, 2) AS "     Revenue", '  ' || r || ' ' || f || ' ' || m AS "  R F M", '  ' || rpad(segment, 22) AS "  Segment               "
 FROM (SELECT DISTINCT ON (s.stage) c.*
       FROM customers c JOIN segments s USING (segment_rank)
