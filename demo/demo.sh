@@ -39,7 +39,7 @@ start() {
 	export PGDATABASE=thelook
 	ln -s "$directory" "$running"
 	echo "Generating a shop ..."
-	psql -Xq -v ON_ERROR_STOP=1 -v scale="${SCALE:-0.1}" -v as_of="$as_of" -f demo/thelook.sql
+	psql -Xq -v ON_ERROR_STOP=1 -v scale="${SCALE:-0.1}" -v as_of="$as_of" -f demo/thelook.sql | fold -s -w 99
 	echo "Creating its model ..."
 	psql -Xq -v ON_ERROR_STOP=1 -v as_of="$as_of" <<-'SQL'
 		CREATE EXTENSION rfm_segments;
@@ -49,9 +49,11 @@ start() {
 	trap - EXIT
 	cat <<-TEXT
 
-		The server runs until 'make demo-stop'. To look around:
+		To look around:
 
 		    psql -h $directory -U postgres thelook
+
+		The server runs until 'make demo-stop'.
 
 	TEXT
 }

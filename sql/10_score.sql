@@ -9,7 +9,7 @@ CREATE FUNCTION rfm.recency_score(days integer, cutoffs numeric[] DEFAULT '{90,1
     AS 'MODULE_PATHNAME', 'rfm_recency_score';
 
 COMMENT ON FUNCTION rfm.recency_score(integer, numeric[]) IS
-'Recency score: 5 when the days since the last purchase are at most the first cut point, 1 when they exceed the last. In general levels minus the number of cut points below days. NULL in, NULL out; negative days score highest.';
+'Recency score: 5 when the days since the last purchase are at most the first cut point, 1 when they exceed the last. In general levels minus the number of cut points below days. NULL in, NULL out; negative days score highest. Example: SELECT rfm.recency_score(120);';
 
 CREATE FUNCTION rfm.frequency_score(orders bigint, cutoffs numeric[] DEFAULT '{0,1,2,3}')
     RETURNS smallint
@@ -17,7 +17,7 @@ CREATE FUNCTION rfm.frequency_score(orders bigint, cutoffs numeric[] DEFAULT '{0
     AS 'MODULE_PATHNAME', 'rfm_frequency_score';
 
 COMMENT ON FUNCTION rfm.frequency_score(bigint, numeric[]) IS
-'Frequency score: 1 plus the number of cut points at or below the number of orders; by default three orders or more score 5, two 4, one 3. NULL in, NULL out; a negative number is an error.';
+'Frequency score: 1 plus the number of cut points at or below the number of orders; by default three orders or more score 5, two 4, one 3. NULL in, NULL out; a negative number is an error. Example: SELECT rfm.frequency_score(2);';
 
 CREATE FUNCTION rfm.monetary_score(amount integer, cutoffs numeric[])
     RETURNS smallint
@@ -44,7 +44,7 @@ COMMENT ON FUNCTION rfm.monetary_score(integer, numeric[]) IS
 COMMENT ON FUNCTION rfm.monetary_score(bigint, numeric[]) IS
 'Monetary score: 1 plus the number of cut points at or below the amount, in the same currency. NULL in, NULL out.';
 COMMENT ON FUNCTION rfm.monetary_score(numeric, numeric[]) IS
-'Monetary score: 1 plus the number of cut points at or below the amount, in the same currency. NULL in, NULL out; NaN and infinity are errors.';
+'Monetary score: 1 plus the number of cut points at or below the amount, in the same currency. NULL in, NULL out; NaN and infinity are errors. Example: SELECT rfm.monetary_score(99.50, ''{50,100}'');';
 COMMENT ON FUNCTION rfm.monetary_score(double precision, numeric[]) IS
 'Monetary score: 1 plus the number of cut points at or below the amount, in the same currency; the amount counts as its shortest round-trip decimal. NULL in, NULL out; NaN and infinity are errors.';
 
@@ -81,6 +81,6 @@ COMMENT ON FUNCTION rfm.rfm_score(integer, bigint, integer, numeric[], numeric[]
 COMMENT ON FUNCTION rfm.rfm_score(integer, bigint, bigint, numeric[], numeric[], numeric[]) IS
 'The recency, frequency and monetary scores as the digits of one number, for example 543. NULL in, NULL out; errors as in the three score functions.';
 COMMENT ON FUNCTION rfm.rfm_score(integer, bigint, numeric, numeric[], numeric[], numeric[]) IS
-'The recency, frequency and monetary scores as the digits of one number, for example 543. NULL in, NULL out; errors as in the three score functions.';
+'The recency, frequency and monetary scores as the digits of one number, for example 543. NULL in, NULL out; errors as in the three score functions. Example: SELECT rfm.rfm_score(30, 2, 250.00, ''{50,100,200,400}'');';
 COMMENT ON FUNCTION rfm.rfm_score(integer, bigint, double precision, numeric[], numeric[], numeric[]) IS
 'The recency, frequency and monetary scores as the digits of one number, for example 543. NULL in, NULL out; errors as in the three score functions.';

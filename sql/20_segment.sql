@@ -61,7 +61,7 @@ CREATE FUNCTION rfm.default_rules(name text) RETURNS SETOF rfm.segment_rule
     AS 'MODULE_PATHNAME', 'rfm_default_rules';
 
 COMMENT ON FUNCTION rfm.default_rules(text) IS
-'The segment rules that come with the extension, for five levels: ''lifecycle'' (nine segments with Others; f = 3 is one order) or ''classic'' (the ten of RFM literature, and Others). Stages of classic: Champions vip; Potential Loyalist and Loyal Customers loyal; Promising and New Customers promising; Can''t Lose Them and Need Attention attention; At Risk, About To Sleep and Lost risk. Another name is an error.';
+'The segment rules that come with the extension, for five levels: ''lifecycle'' (nine segments with Others; f = 3 is one order) or ''classic'' (the ten of RFM literature, and Others). Stages of classic: Champions vip; Potential Loyalist and Loyal Customers loyal; Promising and New Customers promising; Can''t Lose Them and Need Attention attention; At Risk, About To Sleep and Lost risk. Another name is an error. Example: SELECT * FROM rfm.default_rules(''classic'');';
 
 CREATE FUNCTION rfm.compile_rules(rules rfm.segment_rule[], r_levels integer DEFAULT 5, f_levels integer DEFAULT 5, m_levels integer DEFAULT 5)
     RETURNS rfm.rules
@@ -69,7 +69,7 @@ CREATE FUNCTION rfm.compile_rules(rules rfm.segment_rule[], r_levels integer DEF
     AS 'MODULE_PATHNAME', 'rfm_compile_rules';
 
 COMMENT ON FUNCTION rfm.compile_rules(rfm.segment_rule[], integer, integer, integer) IS
-'Compiles segment rules, given in any order, for axes of 2 to 9 levels. NULL or an empty array means no rules: everyone is in Others. An unknown stage, a range outside 1 to 9, a rule_order that occurs twice, two stages of one segment, a NULL or more than 99 segments are errors.';
+'Compiles segment rules, given in any order, for axes of 2 to 9 levels. NULL or an empty array means no rules: everyone is in Others. An unknown stage, a range outside 1 to 9, a rule_order that occurs twice, two stages of one segment, a NULL or more than 99 segments are errors. Example: SELECT rfm.compile_rules((SELECT array_agg(d) FROM rfm.default_rules(''classic'') d));';
 
 CREATE FUNCTION rfm.segment_of(rfm_score integer) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_segment_of';
@@ -81,11 +81,11 @@ CREATE FUNCTION rfm.segment_of(r integer, f integer, m integer, rules rfm.rules)
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_segment_of_scores_rules';
 
 COMMENT ON FUNCTION rfm.segment_of(integer) IS
-'The segment of a three-digit score such as 543, by the nine default segments (rules ''lifecycle''). NULL in, NULL out; a score outside 1 to 5 is an error.';
+'The segment of a three-digit score such as 543, by the nine default segments (rules ''lifecycle''). NULL in, NULL out; a score outside 1 to 5 is an error. Example: SELECT rfm.segment_of(543);';
 COMMENT ON FUNCTION rfm.segment_of(integer, integer, integer) IS
-'The segment of a recency, frequency and monetary score, by the nine default segments (rules ''lifecycle''). NULL in, NULL out; a score outside 1 to 5 is an error.';
+'The segment of a recency, frequency and monetary score, by the nine default segments (rules ''lifecycle''). NULL in, NULL out; a score outside 1 to 5 is an error. Example: SELECT rfm.segment_of(5, 4, 3);';
 COMMENT ON FUNCTION rfm.segment_of(integer, rfm.rules) IS
-'The segment of a three-digit score such as 543, by the rules given. NULL in, NULL out; a score outside the levels of the rules is an error.';
+'The segment of a three-digit score such as 543, by the rules given. NULL in, NULL out; a score outside the levels of the rules is an error. Example: SELECT rfm.segment_of(543, rfm.compile_rules((SELECT array_agg(d) FROM rfm.default_rules(''classic'') d)));';
 COMMENT ON FUNCTION rfm.segment_of(integer, integer, integer, rfm.rules) IS
 'The segment of a recency, frequency and monetary score, by the rules given. NULL in, NULL out; a score outside the levels of the rules is an error.';
 
@@ -95,9 +95,9 @@ CREATE FUNCTION rfm.segment_stage(rfm_score integer, rules rfm.rules) RETURNS te
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_segment_stage';
 
 COMMENT ON FUNCTION rfm.segment_rank(integer, rfm.rules) IS
-'The rank of a three-digit score''s segment: 1 for the segment of the first rule, and so on. NULL in, NULL out; a score outside the levels of the rules is an error.';
+'The rank of a three-digit score''s segment: 1 for the segment of the first rule, and so on. NULL in, NULL out; a score outside the levels of the rules is an error. Example: SELECT rfm.segment_rank(543, rfm.compile_rules((SELECT array_agg(d) FROM rfm.default_rules(''classic'') d)));';
 COMMENT ON FUNCTION rfm.segment_stage(integer, rfm.rules) IS
-'The stage of a three-digit score''s segment: vip, loyal, promising, attention, risk or other. NULL in, NULL out; a score outside the levels of the rules is an error.';
+'The stage of a three-digit score''s segment: vip, loyal, promising, attention, risk or other. NULL in, NULL out; a score outside the levels of the rules is an error. Example: SELECT rfm.segment_stage(543, rfm.compile_rules((SELECT array_agg(d) FROM rfm.default_rules(''classic'') d)));';
 
 CREATE FUNCTION rfm.rule_segments(rules rfm.rules, OUT segment text, OUT segment_rank smallint, OUT stage text, OUT m_min smallint, OUT m_max smallint)
     RETURNS SETOF record
@@ -105,4 +105,4 @@ CREATE FUNCTION rfm.rule_segments(rules rfm.rules, OUT segment text, OUT segment
     AS 'MODULE_PATHNAME', 'rfm_rule_segments';
 
 COMMENT ON FUNCTION rfm.rule_segments(rfm.rules) IS
-'The segments of compiled rules, one row each, best first; m_min and m_max are the smallest and greatest monetary score in the segment''s rules, NULL for an Others that has no rule.';
+'The segments of compiled rules, one row each, best first; m_min and m_max are the smallest and greatest monetary score in the segment''s rules, NULL for an Others that has no rule. Example: SELECT * FROM rfm.rule_segments(rfm.compile_rules((SELECT array_agg(d) FROM rfm.default_rules(''classic'') d)));';

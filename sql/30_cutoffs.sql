@@ -100,9 +100,9 @@ COMMENT ON AGGREGATE rfm.percentile_cutoffs(bigint) IS
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(bigint, numeric[]) IS
 'Cut points at the given fractions of the values, one to eight ascending numbers from 0 to 1, the same in all rows: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL.';
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(numeric) IS
-'Cut points at the fractions {0.25,0.50,0.75,0.95} of the values: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; NaN and infinity are errors.';
+'Cut points at the fractions {0.25,0.50,0.75,0.95} of the values: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; NaN and infinity are errors. Example: SELECT rfm.percentile_cutoffs(x) FROM generate_series(1, 100) x;';
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(numeric, numeric[]) IS
-'Cut points at the given fractions of the values, one to eight ascending numbers from 0 to 1, the same in all rows: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; NaN and infinity are errors.';
+'Cut points at the given fractions of the values, one to eight ascending numbers from 0 to 1, the same in all rows: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; NaN and infinity are errors. Example: SELECT rfm.percentile_cutoffs(x, ''{0.5,0.9}'') FROM generate_series(1, 100) x;';
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(double precision) IS
 'Cut points at the fractions {0.25,0.50,0.75,0.95} of the values: exact percentiles (type 7, as percentile_cont), in decimal. NULLs are ignored, without values the result is NULL; a value counts as its shortest round-trip decimal, NaN and infinity are errors.';
 COMMENT ON AGGREGATE rfm.percentile_cutoffs(double precision, numeric[]) IS
@@ -134,6 +134,6 @@ COMMENT ON FUNCTION rfm.monetary_bucket(integer, numeric[]) IS
 COMMENT ON FUNCTION rfm.monetary_bucket(bigint, numeric[]) IS
 'Percentile bucket of the amount within its window partition: monetary_score(amount, percentile_cutoffs of the partition, fractions), whatever the order and frame of the window. NULL amounts have no bucket and do not count.';
 COMMENT ON FUNCTION rfm.monetary_bucket(numeric, numeric[]) IS
-'Percentile bucket of the amount within its window partition: monetary_score(amount, percentile_cutoffs of the partition, fractions), whatever the order and frame of the window. NULL amounts have no bucket and do not count; NaN and infinity are errors.';
+'Percentile bucket of the amount within its window partition: monetary_score(amount, percentile_cutoffs of the partition, fractions), whatever the order and frame of the window. NULL amounts have no bucket and do not count; NaN and infinity are errors. Example: SELECT x, rfm.monetary_bucket(x) OVER () FROM generate_series(1, 100) x;';
 COMMENT ON FUNCTION rfm.monetary_bucket(double precision, numeric[]) IS
 'Percentile bucket of the amount within its window partition: monetary_score(amount, percentile_cutoffs of the partition, fractions), whatever the order and frame of the window. NULL amounts have no bucket and do not count; an amount counts as its shortest round-trip decimal, NaN and infinity are errors.';

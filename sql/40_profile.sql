@@ -3,7 +3,7 @@
 CREATE FUNCTION rfm.money(amount numeric) RETURNS numeric
     AS 'MODULE_PATHNAME', 'rfm_money_numeric' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.money(numeric) IS
-    'An amount as this extension reads it: rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors.';
+    'An amount as this extension reads it: rounded to 4 decimals, half away from zero. NULL for NULL; NaN, infinity and amounts beyond ±922337203685477 are errors. Example: SELECT rfm.money(9.99995);';
 CREATE FUNCTION rfm.money(amount bigint) RETURNS numeric
     AS 'MODULE_PATHNAME', 'rfm_money_int8' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.money(bigint) IS
@@ -24,7 +24,7 @@ COMMENT ON FUNCTION rfm.id_hash("any") IS 'Internal. The hash, 0 to 4294967295, 
 CREATE FUNCTION rfm.local_date(at timestamptz, time_zone text) RETURNS date
     AS 'MODULE_PATHNAME', 'rfm_local_date' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.local_date(timestamptz, text) IS
-    'The date of an instant in a time zone. NULL for NULL; an unknown time zone is an error.';
+    'The date of an instant in a time zone. NULL for NULL; an unknown time zone is an error. Example: SELECT rfm.local_date(now(), ''Europe/Berlin'');';
 
 -- profile: the aggregate over one customer
 
@@ -82,7 +82,7 @@ CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any", pro
     SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
     FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any") IS
-    'The orders of one customer from his lines (GROUP BY customer_id): ids smallint, integer, bigint, uuid, text or varchar; ordered_at timestamptz, or timestamp or date in UTC; amount numeric, an integer type or a float. Lines with a NULL are left out; no lines give NULL. Read it with unpack.';
+    'The orders of one customer from his lines (GROUP BY customer_id): ids smallint, integer, bigint, uuid, text or varchar; ordered_at timestamptz, or timestamp or date in UTC; amount numeric, an integer type or a float. Lines with a NULL are left out; no lines give NULL. Read it with unpack. Example: SELECT rfm.profile(order_id, ordered_at, amount) FROM (VALUES (1, now(), 9.90)) l(order_id, ordered_at, amount);';
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any") IS
     'As profile(order_id, ordered_at, amount); the product of the greatest purchase line of the first order becomes first_product_id. A NULL product is no product.';
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz) IS
@@ -93,7 +93,7 @@ COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timest
 CREATE FUNCTION rfm.unpack(profile rfm.profile_state, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_state, text) IS
-    'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric.';
+    'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric. Example: SELECT * FROM rfm.unpack((SELECT rfm.profile(1, now(), 9.90))) AS p(orders bigint, revenue numeric);';
 
 -- profile_all: the aggregate over all customers
 
@@ -139,7 +139,7 @@ CREATE AGGREGATE rfm.profile_all(customer_id "any", order_id "any", ordered_at "
     COMBINEFUNC = rfm.profile_all_combine, SERIALFUNC = rfm.profile_all_serialize,
     DESERIALFUNC = rfm.profile_all_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.profile_all("any", "any", "any", "any") IS
-    'The orders of all customers in one pass over lines in any order: as profile, grouped by customer_id inside. Lines without customer are summed up in a row of their own. Read it with unpack.';
+    'The orders of all customers in one pass over lines in any order: as profile, grouped by customer_id inside. Lines without customer are summed up in a row of their own. Read it with unpack. Example: SELECT rfm.profile_all(customer_id, order_id, ordered_at, amount) FROM (VALUES (7, 1, now(), 9.90)) l(customer_id, order_id, ordered_at, amount);';
 
 CREATE FUNCTION rfm.profile_all_accum(internal, customer_id "any", order_id "any", ordered_at "any", amount "any", product_id "any") RETURNS internal
     AS 'MODULE_PATHNAME', 'rfm_profile_all_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -204,4 +204,4 @@ CREATE FUNCTION rfm.unpack(profiles rfm.profile_set, time_zone text DEFAULT 'UTC
     AS 'MODULE_PATHNAME', 'rfm_profile_set_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
     ROWS 100000 SUPPORT rfm.unpack_support;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_set, text) IS
-    'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last).';
+    'The profiles as rows, the first of them, without customer_id, for the lines without customer. The column definition list names the columns wanted: customer_id, first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric, and in the first row next_hash bigint (where the next pass starts, NULL after the last). Example: SELECT * FROM rfm.unpack((SELECT rfm.profile_all(7, 1, now(), 9.90))) AS p(customer_id integer, orders bigint, revenue numeric);';

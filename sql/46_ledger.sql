@@ -37,7 +37,7 @@ CREATE AGGREGATE rfm.ledger(ordered_at "any", amount "any", cost numeric, window
     SFUNC = rfm.ledger_accum, STYPE = rfm.ledger, SSPACE = 128,
     FINALFUNC = rfm.ledger_final, COMBINEFUNC = rfm.ledger_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.ledger("any", "any", numeric, timestamptz, timestamptz, text) IS
-    'The ledger of one customer from his lines (GROUP BY customer_id): ordered_at timestamptz, or timestamp or date in time_zone (NULL: UTC); amount numeric, an integer type or a float. Lines with a NULL time or amount are left out, and of those at or after as_of (NULL: none) only the earliest time is kept; nothing gives NULL. Months are of the local date. The margin is of the purchase lines from window_start on (NULL: all) with a cost.';
+    'The ledger of one customer from his lines (GROUP BY customer_id): ordered_at timestamptz, or timestamp or date in time_zone (NULL: UTC); amount numeric, an integer type or a float. Lines with a NULL time or amount are left out, and of those at or after as_of (NULL: none) only the earliest time is kept; nothing gives NULL. Months are of the local date. The margin is of the purchase lines from window_start on (NULL: all) with a cost. Example: SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'');';
 
 CREATE FUNCTION rfm.ledger_bytes(ledger rfm.ledger) RETURNS bytea
     AS 'MODULE_PATHNAME', 'rfm_ledger_bytes' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -45,11 +45,11 @@ COMMENT ON FUNCTION rfm.ledger_bytes(rfm.ledger) IS 'Internal. The bytes of a st
 CREATE FUNCTION rfm.next_line_at(ledger rfm.ledger) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'rfm_ledger_next_line_at' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.next_line_at(rfm.ledger) IS
-    'The earliest line at or after as_of, which the ledger does not count yet. NULL without one; a line at infinity is none.';
+    'The earliest line at or after as_of, which the ledger does not count yet. NULL without one; a line at infinity is none. Example: SELECT rfm.next_line_at(rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC''));';
 CREATE FUNCTION rfm.window_line_at(ledger rfm.ledger) RETURNS timestamptz
     AS 'MODULE_PATHNAME', 'rfm_ledger_window_line_at' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.window_line_at(rfm.ledger) IS
-    'The earliest line in the window, the first one to leave it. NULL without one.';
+    'The earliest line in the window, the first one to leave it. NULL without one. Example: SELECT rfm.window_line_at(rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC''));';
 CREATE FUNCTION rfm.unpack(ledger rfm.ledger) RETURNS TABLE (month date, purchased boolean, revenue numeric)
     AS 'MODULE_PATHNAME', 'rfm_ledger_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 2;
 COMMENT ON FUNCTION rfm.unpack(rfm.ledger) IS
@@ -99,7 +99,7 @@ CREATE AGGREGATE rfm.cohorts(first_order_date date, ledger rfm.ledger) (
     COMBINEFUNC = rfm.cohorts_combine, SERIALFUNC = rfm.cohorts_serialize,
     DESERIALFUNC = rfm.cohorts_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.cohorts(date, rfm.ledger) IS
-    'The ledgers of many customers summed up by month of the first order and month. Customers with a NULL are left out; nothing gives NULL.';
+    'The ledgers of many customers summed up by month of the first order and month. Customers with a NULL are left out; nothing gives NULL. Example: SELECT rfm.cohorts(current_date, l) FROM (SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'') AS l) x;';
 CREATE FUNCTION rfm.unpack(cohorts rfm.cohorts) RETURNS TABLE (cohort_month date, month date, active_customers bigint, revenue numeric)
     AS 'MODULE_PATHNAME', 'rfm_cohorts_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1000;
 COMMENT ON FUNCTION rfm.unpack(rfm.cohorts) IS
@@ -128,4 +128,4 @@ CREATE AGGREGATE rfm.margin_rate(ledger rfm.ledger) (
     COMBINEFUNC = rfm.margin_rate_combine, SERIALFUNC = rfm.margin_rate_serialize,
     DESERIALFUNC = rfm.margin_rate_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.margin_rate(rfm.ledger) IS
-    'What the ledgers of many customers leave of revenue after cost, as a share of revenue, over the purchase lines in the window with a cost. NULL without revenue.';
+    'What the ledgers of many customers leave of revenue after cost, as a share of revenue, over the purchase lines in the window with a cost. NULL without revenue. Example: SELECT rfm.margin_rate(l) FROM (SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'') AS l) x;';

@@ -21,14 +21,14 @@ CREATE TYPE rfm.settings AS (
     monetary_fractions  numeric[]
 );
 COMMENT ON TYPE rfm.settings IS 'The settings of a model, the one row of its table settings. NULL stands for the default.';
-COMMENT ON COLUMN rfm.settings.order_lines IS 'Relation of the order lines: customer_id, order_id, ordered_at, amount [, status] [, product_id].';
+COMMENT ON COLUMN rfm.settings.order_lines IS 'Relation of the order lines: customer_id, order_id, ordered_at, amount [, status] [, product_id] [, voided_at].';
 COMMENT ON COLUMN rfm.settings.accounts IS 'Relation of the accounts: customer_id [, channel] [, signed_up_at] [, the columns in dimensions]. NULL: none.';
 COMMENT ON COLUMN rfm.settings.products IS 'Relation of the products: product_id, category [, brand] [, name] [, cost]. NULL: none.';
 COMMENT ON COLUMN rfm.settings.visits IS 'Relation of the visits: customer_id, session_id, visited_at. NULL: none.';
 COMMENT ON COLUMN rfm.settings.storage IS 'table (stored, a refresh writes the differences), materialized (materialised views) or view (always live). Default table.';
 COMMENT ON COLUMN rfm.settings.as_of IS 'Local time up to which lines count. NULL: the moment of the refresh, or of the query with storage view.';
 COMMENT ON COLUMN rfm.settings.time_zone IS 'Time zone of local dates, and of timestamp and date columns. Default UTC.';
-COMMENT ON COLUMN rfm.settings.lookback IS 'Length of the window before as_of that scores and revenue count. NULL: all time.';
+COMMENT ON COLUMN rfm.settings.lookback IS 'Length of the window before as_of that scores and revenue count, 1 day to 1000 years. NULL: all time.';
 COMMENT ON COLUMN rfm.settings.excluded_statuses IS 'Statuses of lines that do not count. Default {Cancelled,Returned}.';
 COMMENT ON COLUMN rfm.settings.dimensions IS 'Columns of accounts that customers and segment_breakdown show. Default {}.';
 COMMENT ON COLUMN rfm.settings.rules IS 'The segment rules that segment_rules was filled with: lifecycle or classic. Default lifecycle.';
@@ -125,9 +125,9 @@ BEGIN
         RAISE EXCEPTION 'as_of must be finite' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave it out for the moment of the refresh.';
     END IF;
-    IF s.lookback <= interval '0' OR s.lookback > interval '1000 years' THEN
-        RAISE EXCEPTION 'lookback must be positive and at most 1000 years, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'For example lookback => ''2 years''.';
+    IF s.lookback < interval '1 day' OR s.lookback > interval '1000 years' THEN
+        RAISE EXCEPTION 'lookback must be 1 day to 1000 years, not %', s.lookback USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Name the unit, for example lookback => ''2 years''; a number alone means seconds.';
     END IF;
     PERFORM rfm.check_list('excluded_statuses', s.excluded_statuses,
         'For example {Cancelled,Returned}; {} excludes none, and lines without status always count.');
@@ -335,7 +335,7 @@ BEGIN
     PERFORM rfm.make_model(model, settings);
 END $$;
 COMMENT ON FUNCTION rfm.create_model(text, regclass, regclass, regclass, regclass, text, timestamp, text, interval, text[], text[], text, text, numeric[], numeric[], numeric[], numeric[], numeric[], numeric[]) IS
-    'Makes a model: a schema of this name, owned by the caller, with the whole analysis of the order lines (customer_id, order_id, ordered_at, amount [, status] [, product_id]). Reports by NOTICE what it found in them. Every other argument may be NULL for its default. Whatever is wrong is an error, and nothing is left behind.';
+    'Makes a model: a schema of this name, owned by the caller, with the whole analysis of the order lines (customer_id, order_id, ordered_at, amount [, status] [, product_id] [, voided_at]). Reports by NOTICE what it found in them. Every other argument may be NULL for its default: \d+ rfm.settings tells the columns of the other relations, and each setting with its default. Whatever is wrong is an error, and nothing is left behind. Example: SELECT rfm.create_model(''shop'', ''my_order_lines'', accounts => ''my_accounts'', lookback => ''2 years'');';
 
 CREATE FUNCTION rfm.create_thelook_model(model text, source_schema text DEFAULT 'public',
         storage text DEFAULT NULL, as_of timestamp DEFAULT NULL, time_zone text DEFAULT NULL,
@@ -381,7 +381,7 @@ BEGIN
         ' FROM unnest(''{order_lines,accounts,products,visits}''::name[]) name', model);
 END $$;
 COMMENT ON FUNCTION rfm.create_thelook_model(text, text, text, timestamp, text, interval, text[], text[], text, text, numeric[], numeric[], numeric[], numeric[], numeric[], numeric[]) IS
-    'Makes a model of the thelook e-commerce tables (order_items, users, products, events) in source_schema: writes the four contract views into the schema of the model, then as create_model. Dimensions are {country,gender} by default.';
+    'Makes a model of the thelook e-commerce tables (order_items, users, products, events) in source_schema: writes the four contract views into the schema of the model, then as create_model. Dimensions are {country,gender} by default. Example: SELECT rfm.create_thelook_model(''shop'', as_of => ''2024-01-21'');';
 
 -- changing and dropping a model
 
@@ -400,6 +400,7 @@ CREATE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := rfm.model_settings(model);
+    old       rfm.settings := s;
     old_rules text := coalesce(s.rules, 'lifecycle');
     new_rules text;
     edited    boolean;
@@ -426,7 +427,8 @@ BEGIN
             WHEN 'monetary_fractions' THEN s.monetary_fractions := NULL;
             ELSE
                 RAISE EXCEPTION 'setting "%" cannot be unset', name USING ERRCODE = 'invalid_parameter_value',
-                    HINT = 'unset takes names of settings that configure_model has as arguments.';
+                    HINT = 'These can: storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
+                        ' and _cutoffs and _fractions of recency, frequency and monetary.';
         END CASE;
     END LOOP;
     s.storage := coalesce(change.storage, s.storage);
@@ -469,6 +471,9 @@ BEGIN
         ' (SELECT $1.storage, $1.as_of, $1.time_zone, $1.lookback, $1.excluded_statuses, $1.dimensions, $1.rules, $1.build_memory,'
         ' $1.recency_cutoffs, $1.recency_fractions, $1.frequency_cutoffs, $1.frequency_fractions, $1.monetary_cutoffs, $1.monetary_fractions)',
         model) USING s;
+    IF s IS DISTINCT FROM old THEN
+        RAISE NOTICE 'the settings of model "%" take effect at the next refresh', model USING HINT = format('CALL rfm.refresh(%L);', model);
+    END IF;
 END $$;
 COMMENT ON FUNCTION rfm.change_settings(text, rfm.settings, text[]) IS 'Internal. Writes the settings that are not NULL and takes those in unset back to their default.';
 
@@ -487,7 +492,7 @@ BEGIN
         frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions)::rfm.settings, unset);
 END $$;
 COMMENT ON FUNCTION rfm.configure_model(text, text, timestamp, text, interval, text[], text[], text, text, numeric[], numeric[], numeric[], numeric[], numeric[], numeric[], text[]) IS
-    'Changes the settings named and leaves the others; those in unset go back to their default. Takes effect at the next refresh. Cut points take the place of percentiles of the same axis, and the other way round. New rules replace the old ones; rules that were edited are not given up.';
+    'Changes the settings named and leaves the others; those in unset go back to their default. Takes effect at the next refresh. Cut points take the place of percentiles of the same axis, and the other way round. New rules replace the old ones; rules that were edited are not given up. Example: SELECT rfm.configure_model(''shop'', lookback => ''2 years'', unset => ''{as_of}'');';
 
 CREATE FUNCTION rfm.drop_objects(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -540,4 +545,4 @@ BEGIN
     PERFORM rfm.forget_jobs(model);
 END $$;
 COMMENT ON FUNCTION rfm.drop_model(text) IS
-    'Drops a model and its schema. Refused while the schema holds anything the model did not make, or anything elsewhere depends on the model. Ends what rfm.schedule began. Your own tables only lose the triggers of rfm.track_changes.';
+    'Drops a model and its schema. Refused while the schema holds anything the model did not make, or anything elsewhere depends on the model. Ends what rfm.schedule began. Your own tables only lose the triggers of rfm.track_changes. Example: SELECT rfm.drop_model(''shop'');';

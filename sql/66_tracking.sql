@@ -439,7 +439,7 @@ BEGIN
                          ARRAY[relation::oid::text, customer_column::text]);
 END $$;
 COMMENT ON FUNCTION rfm.track_changes(text, regclass, name) IS
-    'Puts triggers on a table that a model reads, and on its partitions, so that a refresh recomputes only the customers that changed. customer_column holds the customer of a row; NULL: any change means a full rebuild. The owner of the model needs the right TRIGGER on the table. Call it again when a partition was added, or to name another column. Refused, with the reason, where triggers would not see every change.';
+    'Puts triggers on a table that a model reads, and on its partitions, so that a refresh recomputes only the customers that changed. customer_column holds the customer of a row; NULL: any change means a full rebuild. The owner of the model needs the right TRIGGER on the table. Call it again when a partition was added, or to name another column. Refused, with the reason, where triggers would not see every change. Example: SELECT rfm.track_changes(''shop'', ''orders'', ''customer_id'');';
 
 CREATE FUNCTION rfm.untrack_changes(model text, relation regclass) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -447,7 +447,7 @@ BEGIN
     PERFORM rfm.as_owner(model, 'SELECT rfm.remove_tracking($1, $3[1]::oid::regclass)', NULL, ARRAY[relation::oid::text]);
 END $$;
 COMMENT ON FUNCTION rfm.untrack_changes(text, regclass) IS
-    'Removes from a table the triggers that track_changes put there. Every refresh is a full rebuild then.';
+    'Removes from a table the triggers that track_changes put there. Every refresh is a full rebuild then. Example: SELECT rfm.untrack_changes(''shop'', ''orders'');';
 
 -- whether a refresh can rely on what is recorded
 

@@ -15,7 +15,7 @@ CREATE FUNCTION rfm.roi_simulate(audience bigint, response_rate double precision
 COMMENT ON FUNCTION rfm.roi_simulate(bigint, double precision, double precision, numeric, double precision, double precision, double precision, double precision, numeric, numeric, bigint, bigint, integer, bigint) IS
 'What a campaign brings and costs. Expected, in decimal, rounded to 4 decimals: responders = audience * response_rate; buyers = responders * conversion_rate; added_buyers = responders * (conversion_rate - baseline_rate); added_revenue = added_buyers * order_value; gross_profit = margin_rate * added_revenue; cost = incentive_rate * buyers * order_value + operating_rate * added_revenue + contact_cost * audience + fixed_cost; net_profit = gross_profit - cost. roi_percent = 100 * net_profit / cost and roas_percent = 100 * added_revenue / cost, NULL unless cost is above 0; with the default rates they are 400 and 500 whatever the response: an assumption, no finding. break_even_conversion is the conversion rate with a net_profit of 0, NULL if there is none from 0 to 1 or any would do.
 With response_n or conversion_n, the numbers of customers that the rates were observed on, the campaign is run so many times: rates drawn from Beta(rate * n + 1/2, (1 - rate) * n + 1/2), a rate without n taken as certain, responders and buyers from binomials. net_profit_p05, p50 and p95 are percentiles (type 7) of the runs, probability_of_profit the share of runs with a net_profit above 0; NULL without either n. The same seed gives the same answer on every machine.
-Rates are shares 0-1, margin_rate from -1 (sold below cost); money is in the currency of order_value, not negative; audience up to 2^53, runs 1 to 10000000, n at least 1. Anything else, and NaN, is an error. All NULL when an argument other than the two n is NULL.';
+Rates are shares 0-1, margin_rate from -1 (sold below cost); money is in the currency of order_value, not negative; audience up to 2^53, runs 1 to 10000000, n at least 1. Anything else, and NaN, is an error. All NULL when an argument other than the two n is NULL. Example: SELECT * FROM rfm.roi_simulate(audience => 1000, response_rate => 0.1, conversion_rate => 0.3, order_value => 80);';
 
 -- what to do for each segment
 
@@ -49,7 +49,7 @@ BEGIN ATOMIC
     ('Others', 'Know them', 'Nothing of their own; read their scores before you spend on them', 'At the next review of the rules'))
     AS t(segment, goal, action, timing);
 END;
-COMMENT ON FUNCTION rfm.default_action_texts() IS 'The texts that a new model starts with, for the segments of both sets of rules.';
+COMMENT ON FUNCTION rfm.default_action_texts() IS 'The texts that a new model starts with, for the segments of both sets of rules. Example: SELECT * FROM rfm.default_action_texts();';
 
 -- campaigns
 
@@ -75,17 +75,17 @@ COMMENT ON TYPE rfm.campaign IS 'A campaign and its parameters; a row of the tab
 COMMENT ON COLUMN rfm.campaign.campaign_order IS 'Place of the campaign; in the total a customer counts for the first one that addresses him.';
 COMMENT ON COLUMN rfm.campaign.campaign IS 'Its name.';
 COMMENT ON COLUMN rfm.campaign.audience_of IS 'Whom it addresses: inactive promising high, inactive promising low (promising customers without return session), recent one-order (one order, younger than 90 days), segment (all of the column segment), or given (audience and order_value as given).';
-COMMENT ON COLUMN rfm.campaign.segment IS 'Name of the segment, for audience_of segment.';
-COMMENT ON COLUMN rfm.campaign.audience IS 'Customers addressed. NULL: counted in the model.';
+COMMENT ON COLUMN rfm.campaign.segment IS 'Name of the segment, needed for audience_of segment.';
+COMMENT ON COLUMN rfm.campaign.audience IS 'Customers addressed. NULL: counted in the model; needed for audience_of given.';
 COMMENT ON COLUMN rfm.campaign.order_value IS 'What a buyer spends, money of the order lines. NULL: from the model, for inactive promising the average revenue of their peers with 2 or 3 return sessions, else the average order value of the audience.';
 COMMENT ON COLUMN rfm.campaign.response_rate IS 'Share 0-1 of the audience that responds.';
 COMMENT ON COLUMN rfm.campaign.conversion_rate IS 'Share 0-1 of those who respond that buys.';
 COMMENT ON COLUMN rfm.campaign.baseline_rate IS 'Share 0-1 of those who respond that would have bought anyway. NULL: 0, for recent one-order the rate of second orders within 90 days.';
-COMMENT ON COLUMN rfm.campaign.incentive_rate IS 'Discount as a share of what every buyer spends.';
-COMMENT ON COLUMN rfm.campaign.operating_rate IS 'Operating cost as a share of the added revenue.';
-COMMENT ON COLUMN rfm.campaign.margin_rate IS 'Margin as a share of revenue. NULL: that of the model, or 1 where product costs are not known.';
-COMMENT ON COLUMN rfm.campaign.contact_cost IS 'Cost of addressing one customer, money of the order lines.';
-COMMENT ON COLUMN rfm.campaign.fixed_cost IS 'Cost of the campaign as such, money of the order lines.';
+COMMENT ON COLUMN rfm.campaign.incentive_rate IS 'Discount as a share 0-1 of what every buyer spends. Default 0.15.';
+COMMENT ON COLUMN rfm.campaign.operating_rate IS 'Operating cost as a share 0-1 of the added revenue. Default 0.05.';
+COMMENT ON COLUMN rfm.campaign.margin_rate IS 'Margin as a share of revenue, -1 (sold below cost) to 1. NULL: that of the model, or 1 where product costs are not known.';
+COMMENT ON COLUMN rfm.campaign.contact_cost IS 'Cost of addressing one customer, money of the order lines. Default 0.';
+COMMENT ON COLUMN rfm.campaign.fixed_cost IS 'Cost of the campaign as such, money of the order lines. Default 0.';
 COMMENT ON COLUMN rfm.campaign.response_n IS 'Number of customers response_rate was observed on. NULL: an assumption.';
 COMMENT ON COLUMN rfm.campaign.conversion_n IS 'Number of customers conversion_rate was observed on. NULL: an assumption.';
 
@@ -103,7 +103,7 @@ BEGIN ATOMIC
         (6, '3 win back Hibernating', 'segment', 'Hibernating', 0.02, 1)) d(o, c, a, s, r, v);
 END;
 COMMENT ON FUNCTION rfm.default_campaigns() IS
-    'The campaigns that a new model starts with: parameters only. Audiences, order values, baseline and margin are computed from the model.';
+    'The campaigns that a new model starts with: parameters only. Audiences, order values, baseline and margin are computed from the model. Example: SELECT * FROM rfm.default_campaigns();';
 
 CREATE FUNCTION rfm.make_campaigns(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -111,18 +111,24 @@ BEGIN
     EXECUTE format('CREATE TABLE %I.action_texts OF rfm.action_text (segment PRIMARY KEY)', model);
     EXECUTE format('INSERT INTO %I.action_texts SELECT * FROM rfm.default_action_texts()', model);
     EXECUTE format('CREATE TABLE %I.campaigns OF rfm.campaign (campaign_order PRIMARY KEY, campaign WITH OPTIONS NOT NULL UNIQUE,'
-        ' audience_of WITH OPTIONS NOT NULL CHECK (audience_of IN (''inactive promising high'', ''inactive promising low'','
+        ' audience_of WITH OPTIONS NOT NULL'
+        ' CONSTRAINT "audience_of must be one of those in its comment" CHECK (audience_of IN (''inactive promising high'', ''inactive promising low'','
         ' ''recent one-order'', ''segment'', ''given'')),'
-        ' response_rate WITH OPTIONS NOT NULL CHECK (response_rate BETWEEN 0 AND 1),'
-        ' conversion_rate WITH OPTIONS NOT NULL CHECK (conversion_rate BETWEEN 0 AND 1),'
-        ' baseline_rate WITH OPTIONS CHECK (baseline_rate BETWEEN 0 AND 1),'
-        ' incentive_rate WITH OPTIONS NOT NULL DEFAULT 0.15 CHECK (incentive_rate BETWEEN 0 AND 1),'
-        ' operating_rate WITH OPTIONS NOT NULL DEFAULT 0.05 CHECK (operating_rate BETWEEN 0 AND 1),'
-        ' margin_rate WITH OPTIONS CHECK (margin_rate BETWEEN -1 AND 1),'
-        ' contact_cost WITH OPTIONS NOT NULL DEFAULT 0 CHECK (contact_cost >= 0),'
-        ' fixed_cost WITH OPTIONS NOT NULL DEFAULT 0 CHECK (fixed_cost >= 0),'
-        ' audience WITH OPTIONS CHECK (audience >= 0), order_value WITH OPTIONS CHECK (order_value >= 0),'
-        ' response_n WITH OPTIONS CHECK (response_n > 0), conversion_n WITH OPTIONS CHECK (conversion_n > 0))', model);
+        ' response_rate WITH OPTIONS NOT NULL CONSTRAINT "response_rate must be a share from 0 to 1" CHECK (response_rate BETWEEN 0 AND 1),'
+        ' conversion_rate WITH OPTIONS NOT NULL CONSTRAINT "conversion_rate must be a share from 0 to 1" CHECK (conversion_rate BETWEEN 0 AND 1),'
+        ' baseline_rate WITH OPTIONS CONSTRAINT "baseline_rate must be a share from 0 to 1" CHECK (baseline_rate BETWEEN 0 AND 1),'
+        ' incentive_rate WITH OPTIONS NOT NULL DEFAULT 0.15 CONSTRAINT "incentive_rate must be a share from 0 to 1" CHECK (incentive_rate BETWEEN 0 AND 1),'
+        ' operating_rate WITH OPTIONS NOT NULL DEFAULT 0.05 CONSTRAINT "operating_rate must be a share from 0 to 1" CHECK (operating_rate BETWEEN 0 AND 1),'
+        ' margin_rate WITH OPTIONS CONSTRAINT "margin_rate must be a share from -1 to 1" CHECK (margin_rate BETWEEN -1 AND 1),'
+        ' contact_cost WITH OPTIONS NOT NULL DEFAULT 0 CONSTRAINT "contact_cost must not be negative" CHECK (contact_cost >= 0),'
+        ' fixed_cost WITH OPTIONS NOT NULL DEFAULT 0 CONSTRAINT "fixed_cost must not be negative" CHECK (fixed_cost >= 0),'
+        ' audience WITH OPTIONS CONSTRAINT "audience must not be negative" CHECK (audience >= 0),'
+        ' order_value WITH OPTIONS CONSTRAINT "order_value must not be negative" CHECK (order_value >= 0),'
+        ' response_n WITH OPTIONS CONSTRAINT "response_n must be positive" CHECK (response_n > 0),'
+        ' conversion_n WITH OPTIONS CONSTRAINT "conversion_n must be positive" CHECK (conversion_n > 0),'
+        ' CONSTRAINT "segment must be named for audience_of segment" CHECK (audience_of <> ''segment'' OR segment IS NOT NULL),'
+        ' CONSTRAINT "audience and order_value are needed for audience_of given"'
+        ' CHECK (audience_of <> ''given'' OR audience IS NOT NULL AND order_value IS NOT NULL))', model);
     EXECUTE format('INSERT INTO %I.campaigns SELECT * FROM rfm.default_campaigns()', model);
 END $$;
 COMMENT ON FUNCTION rfm.make_campaigns(text) IS 'Internal. Makes and fills the tables action_texts and campaigns of a model.';
@@ -161,7 +167,8 @@ BEGIN
                    greatest(0, sum(revenue) / sum(orders)) AS order_value
             FROM members GROUP BY campaign_order),
         parameters AS (
-            SELECT p.campaign_order, p.campaign, coalesce(p.audience, c.audience, 0) AS audience,
+            SELECT p.campaign_order, p.campaign, CASE p.audience_of WHEN 'segment' THEN 'in the segment ' || p.segment ELSE p.audience_of END AS members,
+                   coalesce(p.audience, c.audience, 0) AS audience,
                    coalesce(p.audience, c.first_audience, 0) AS first_audience,
                    p.response_rate, p.conversion_rate,
                    coalesce(p.baseline_rate, CASE WHEN p.audience_of = 'recent one-order' THEN k.rate END, 0) AS baseline_rate,
@@ -178,7 +185,10 @@ BEGIN
                r.responders, r.buyers, r.added_buyers, r.added_revenue, r.gross_profit, r.cost, r.net_profit, r.roi_percent, r.roas_percent,
                r.break_even_conversion, r.net_profit_p05, r.net_profit_p50, r.net_profit_p95, r.probability_of_profit,
                CASE WHEN p.baseline_rate = 0 AND p.contact_cost = 0 AND p.fixed_cost = 0 AND r.roi_percent IS NOT NULL
-                    THEN 'ROI is ' || round(r.roi_percent::numeric) || ' %% by construction: margin, incentive and operating rate alone give it, whatever the response' END AS note
+                    THEN 'ROI is ' || round(r.roi_percent::numeric) || ' %% by construction: margin, incentive and operating rate alone give it, whatever the response'
+                    WHEN p.audience = 0 AND p.members <> 'given' THEN 'It addresses nobody: no customer is ' || p.members
+                        || CASE WHEN p.members LIKE 'inactive %%' THEN ', or the model has no visits to tell' ELSE '' END
+                    WHEN p.order_value IS NULL THEN 'Nobody to take an order value from: set order_value in campaigns' END AS note
         FROM parameters p
         CROSS JOIN LATERAL rfm.roi_simulate(p.audience, p.response_rate, p.conversion_rate, p.order_value, p.incentive_rate,
             p.operating_rate, p.margin_rate, p.baseline_rate, p.contact_cost, p.fixed_cost, p.response_n, p.conversion_n) r
@@ -229,7 +239,8 @@ BEGIN
                                                       b.customers, v.average_b::float8, v.variance_b::float8) w
                 WHERE a.category = category_a AND b.category = category_b;
             END $b$, model);
-        comment := 'How much more the customers of one first category are worth than those of another: average revenue, and revenue after the first order, which an expensive first basket does not raise by itself; difference with its 95 percent interval (Welch; NULL where a category has a single customer). An unknown category is an error.';
+        comment := 'How much more the customers of one first category are worth than those of another: average revenue, and revenue after the first order, which an expensive first basket does not raise by itself; difference with its 95 percent interval (Welch; NULL where a category has a single customer). An unknown category is an error.'
+            || format(' Example: SELECT * FROM %I.gateway_lift(''Jeans'', ''Socks'');', model);
         RETURN NEXT;
     END IF;
 
@@ -256,7 +267,8 @@ BEGIN
                 c.operating_rate, c.margin_rate, c.baseline_rate, c.contact_cost, c.fixed_cost) s
             ORDER BY x, y;
         END $b$, model);
-    comment := 'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. An unknown campaign is an error.';
+    comment := 'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. An unknown campaign is an error.'
+        || format(' Example: SELECT * FROM %I.roi_sensitivity(''2 second order within 90 days'');', model);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION rfm.campaign_functions(text, rfm.settings) IS 'Internal. The functions gateway_lift and roi_sensitivity of a model.';

@@ -70,12 +70,16 @@ BEGIN
     arguments := 'as_of timestamp';
     result := format('TABLE (%s)', columns);
     body := format($b$
+        DECLARE
+            -- by itself: the context of its errors is not the long query below
+            moment text := rfm.moment('as_of', as_of, %3$L);
         BEGIN
-            RETURN QUERY SELECT * FROM rfm.rows_as_owner(%1$L, %2$s, rfm.moment('as_of', as_of, %3$L)) AS x(%4$s);
+            RETURN QUERY SELECT * FROM rfm.rows_as_owner(%1$L, %2$s, moment) AS x(%4$s);
         END $b$, model,
         rfm.query_choice(model, s, grouped, rfm.customers_at_query(model, s, false, '$1'), rfm.customers_at_query(model, s, true, '$1')),
         s.time_zone, columns);
-    comment := 'The view customers as it was, or will be without further lines, at another moment: a local time in the time zone of the model. Only lines, visits and the window before as_of count; cut points from percentiles are those of the customers then. Settings, rules, accounts, products and the lines themselves are those of today: a line that was cancelled or returned since is missing in the past, too, unless the order lines have a column voided_at that says when. Computed from the lines; for the owner of the model only. NULL or an infinite as_of is an error.';
+    comment := 'The view customers as it was, or will be without further lines, at another moment: a local time in the time zone of the model. Only lines, visits and the window before as_of count; cut points from percentiles are those of the customers then. Settings, rules, accounts, products and the lines themselves are those of today: a line that was cancelled or returned since is missing in the past, too, unless the order lines have a column voided_at that says when. Computed from the lines; for the owner of the model only. NULL or an infinite as_of is an error.'
+        || format(' Example: SELECT * FROM %I.customers_at(''2024-01-01'');', model);
     RETURN NEXT;
 
     name := 'segment_migration';
@@ -98,7 +102,8 @@ BEGIN
         rfm.query_choice(model, s, grouped, rfm.migration_query(model, s, false), rfm.migration_query(model, s, true)), s.time_zone,
         format('SELECT (%s AT TIME ZONE ''UTC'')::text', CASE WHEN s.storage = 'view' THEN rfm.as_of_sql(s)
                ELSE format('(SELECT i.as_of FROM %I.snapshot i)', model) END));
-    comment := 'How many customers went from one segment (source) to another (target) between two moments, both as customers_at shows them; for a Sankey diagram. Who was no customer at from_as_of comes from New, who is none at to_as_of (all his orders have left the window) is in Gone; their ranks are NULL. revenue is that at to_as_of, of those in Gone that at from_as_of. to_as_of NULL: as_of of the model. A from_as_of that is later than to_as_of, NULL or infinite is an error.';
+    comment := 'How many customers went from one segment (source) to another (target) between two moments, both as customers_at shows them; for a Sankey diagram. Who was no customer at from_as_of comes from New, who is none at to_as_of (all his orders have left the window) is in Gone; their ranks are NULL. revenue is that at to_as_of, of those in Gone that at from_as_of. to_as_of NULL: as_of of the model. A from_as_of that is later than to_as_of, NULL or infinite is an error.'
+        || format(' Example: SELECT * FROM %I.segment_migration(''2023-07-01'', ''2024-01-01'');', model);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION rfm.time_functions(text, rfm.settings, boolean) IS 'Internal. The functions customers_at and segment_migration of a model.';

@@ -385,7 +385,8 @@ BEGIN
                     HINT = format('SELECT customer_id FROM %%I.customers lists the customers.', %1$L);
             END IF;
         END $b$, model, rfm.explain_query(model, settings, grouped));
-    comment := 'Why a customer is in his segment, row by row: his raw values, the cut points they met, every rule with what it lacks (fired, no, or hidden behind the one that fired), what it takes to reach the next better segment, when waiting takes him to a worse one, and the lines that were left out, by reason, up to 20 of them singly. value is for programs (dates and times local to the model, ISO), explanation for people. Values, cut points and rules are those of the last refresh, with a row when his lines have changed since; with storage view those of now. Who is no customer is told why; an id without order line and account, and NULL, are errors. For the owner of the model only.';
+    comment := 'Why a customer is in his segment, row by row: his raw values, the cut points they met, every rule with what it lacks (fired, no, or hidden behind the one that fired), what it takes to reach the next better segment, when waiting takes him to a worse one, and the lines that were left out, by reason, up to 20 of them singly. value is for programs (dates and times local to the model, ISO), explanation for people. Values, cut points and rules are those of the last refresh, with a row when his lines have changed since; with storage view those of now. Who is no customer is told why; an id without order line and account, and NULL, are errors. For the owner of the model only.'
+        || format(' Example: SELECT * FROM %1$I.explain_customer((SELECT customer_id FROM %1$I.customers LIMIT 1));', model);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION rfm.explain_functions(text, rfm.settings, boolean) IS 'Internal. The function explain_customer of a model.';

@@ -714,11 +714,18 @@ COMMENT ON FUNCTION rfm.log_stage(text, bigint, text) IS 'Internal. Writes down 
 
 CREATE FUNCTION rfm.log_end(model text, refresh_id bigint, error text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    settings text;
 BEGIN
-    EXECUTE format('UPDATE %I.refresh_log l SET finished_at = clock_timestamp(), error = $2,'
-        ' settings = (SELECT jsonb_strip_nulls(to_jsonb(rfm.resolve_settings(s)))::text FROM %1$I.settings s),'
+    BEGIN
+        EXECUTE format('SELECT jsonb_strip_nulls(to_jsonb(rfm.resolve_settings(s)))::text FROM %I.settings s', model) INTO settings;
+    EXCEPTION WHEN OTHERS THEN
+        -- settings that cannot be used may be why the refresh failed: as they stand
+        EXECUTE format('SELECT jsonb_strip_nulls(to_jsonb(s))::text FROM %I.settings s', model) INTO settings;
+    END;
+    EXECUTE format('UPDATE %I.refresh_log l SET finished_at = clock_timestamp(), error = $2, settings = $3,'
         ' rules = (SELECT jsonb_agg(to_jsonb(r) ORDER BY rule_order)::text FROM %1$I.segment_rules r)'
-        ' WHERE l.refresh_id = $1', model) USING refresh_id, error;
+        ' WHERE l.refresh_id = $1', model) USING refresh_id, error, settings;
     IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
         EXECUTE format('UPDATE %1$I.refresh_log l SET customers = s.customers, as_of = s.as_of, recency_cutoffs = s.recency_cutoffs::text,'
             ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
@@ -765,4 +772,4 @@ COMMENT ON FUNCTION rfm.read_relations(text) IS 'Internal. The numbers of the ta
 CREATE PROCEDURE rfm.refresh(model text, full_rebuild boolean DEFAULT false, wait boolean DEFAULT true)
     LANGUAGE c AS 'MODULE_PATHNAME', 'rfm_refresh';
 COMMENT ON PROCEDURE rfm.refresh(text, boolean, boolean) IS
-    'Brings a model up to date: its views in line with settings, rules and contract relations, its stored layers with the data. After rfm.track_changes only the customers that changed are computed again; full_rebuild computes all. Readers see the old snapshot or the new one and are not blocked. Runs with the rights of the owner of the model. Called outside a transaction it logs and commits by itself. A second call waits, or with wait => false returns at once. How it went stands in refresh_log of the model.';
+    'Brings a model up to date: its views in line with settings, rules and contract relations, its stored layers with the data. After rfm.track_changes only the customers that changed are computed again; full_rebuild computes all. Readers see the old snapshot or the new one and are not blocked. Runs with the rights of the owner of the model. Called outside a transaction it logs and commits by itself. A second call waits, or with wait => false returns at once. How it went stands in refresh_log of the model. Example: CALL rfm.refresh(''shop'');';

@@ -455,7 +455,7 @@ BEGIN ATOMIC
         AS f(severity text, finding text, count bigint, example text, what_to_do text);
 END;
 COMMENT ON FUNCTION rfm.check_model(text) IS
-    'Compares a model with its order lines and looks for what is wrong with the data. One row per finding: severity (error, warning or note), how many, an example (an id) and what to do. Lines, orders, customers and money are shown by the one reason why they count or not, and sum up to those of all lines. A healthy model has notes only.';
+    'Compares a model with its order lines and looks for what is wrong with the data. One row per finding: severity (error, warning or note), how many, an example (an id) and what to do. Lines, orders, customers and money are shown by the one reason why they count or not, and sum up to those of all lines. A healthy model has notes only. Example: SELECT * FROM rfm.check_model(''shop'');';
 
 CREATE FUNCTION rfm.check_rules(model text) RETURNS TABLE (severity text, finding text, count bigint, example text, what_to_do text)
     LANGUAGE sql
@@ -466,4 +466,4 @@ BEGIN ATOMIC
         AS f(severity text, finding text, count bigint, example text, what_to_do text);
 END;
 COMMENT ON FUNCTION rfm.check_rules(text) IS
-    'Looks at the segment rules of a model over every cell of scores: cells without rule, rules that others hide, rules that never fire, rules that cannot be used or are not yet in force. One row per finding: severity (error, warning or note), how many, an example and what to do.';
+    'Looks at the segment rules of a model over every cell of scores: cells without rule, rules that others hide, rules that never fire, rules that cannot be used or are not yet in force. One row per finding: severity (error, warning or note), how many, an example and what to do. Example: SELECT * FROM rfm.check_rules(''shop'');';

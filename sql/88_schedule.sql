@@ -98,7 +98,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.schedule(text, text) IS
-    'Refreshes a model at fixed times, through pg_cron: minute, hour, day of month, month, day of week, in the time zone of pg_cron (GMT unless set otherwise). The job runs as the caller, who needs USAGE on schema cron; it replaces the one before. Without pg_cron the error says what to do instead. Runs are in cron.job_run_details and in refresh_log of the model.';
+    'Refreshes a model at fixed times, through pg_cron: minute, hour, day of month, month, day of week, in the time zone of pg_cron (GMT unless set otherwise). The job runs as the caller, who needs USAGE on schema cron; it replaces the one before. Without pg_cron the error says what to do instead. Runs are in cron.job_run_details and in refresh_log of the model. Example: SELECT rfm.schedule(''shop'', ''*/15 * * * *'');';
 
 CREATE FUNCTION rfm.unschedule(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -110,7 +110,7 @@ BEGIN
             USING HINT = 'The job of another role can be removed by this role or by a superuser.';
     END IF;
 END $$;
-COMMENT ON FUNCTION rfm.unschedule(text) IS 'Ends what rfm.schedule began: the caller''s job of pg_cron that refreshes a model, for a superuser everyone''s.';
+COMMENT ON FUNCTION rfm.unschedule(text) IS 'Ends what rfm.schedule began: the caller''s job of pg_cron that refreshes a model, for a superuser everyone''s. Example: SELECT rfm.unschedule(''shop'');';
 
 -- After a model was dropped: nothing here may hold that up.
 CREATE FUNCTION rfm.forget_jobs(model text) RETURNS void

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rfm.version() RETURNS text
     AS 'MODULE_PATHNAME', 'rfm_version' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION rfm.version() IS 'The version of the loaded library, for example 1.0.0.';
+COMMENT ON FUNCTION rfm.version() IS 'The version of the loaded library, for example 1.0.0. Example: SELECT rfm.version();';
 
 -- readers of a model
 
@@ -102,7 +102,7 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.grant_read(text, text) IS
-    'Lets a role, public for everyone, read a model and nothing below it: its views, campaigns, texts, rules, settings and log, and its functions. Relations that a later refresh makes are granted to it, too.';
+    'Lets a role, public for everyone, read a model and nothing below it: its views, campaigns, texts, rules, settings and log, and its functions. Relations that a later refresh makes are granted to it, too. Example: SELECT rfm.grant_read(''shop'', ''dashboards'');';
 
 CREATE FUNCTION rfm.revoke_read(model text, role text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -114,7 +114,7 @@ BEGIN
             USING HINT = 'It is a superuser, a member of a role that reads it, or everyone does: rfm.revoke_read from that role or from public.';
     END IF;
 END $$;
-COMMENT ON FUNCTION rfm.revoke_read(text, text) IS 'Takes back what rfm.grant_read granted.';
+COMMENT ON FUNCTION rfm.revoke_read(text, text) IS 'Takes back what rfm.grant_read granted. Example: SELECT rfm.revoke_read(''shop'', ''dashboards'');';
 
 COMMENT ON SCHEMA rfm IS 'The extension rfm_segments: customer segments from order lines. rfm.create_model makes a model, rfm.models lists them.';
 

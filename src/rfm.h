@@ -428,6 +428,7 @@ typedef struct ProfileRow
 
 typedef struct Unpacker Unpacker;
 
+extern void unpack_require_list(FunctionCallInfo fcinfo);
 extern Unpacker *unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
 								const IdHeap *heap, TimestampTz window_start, const text *zone);
 extern void unpacker_put(Unpacker *unpacker, const ProfileRow *row);

@@ -152,6 +152,20 @@ resolve_column(const Unpacker *unpacker, Form_pg_attribute attribute)
 	return 0;					/* not reached */
 }
 
+/* Refuses a call of unpack outside of FROM: its columns are those of the column definition list. */
+void
+unpack_require_list(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize) ||
+		result->expectedDesc == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("unpack cannot be called here"),
+				 errhint("Call it in FROM, with the columns you want: FROM rfm.unpack(...) AS u(name type, ...). Its comment lists them.")));
+}
+
 /*
  * Prepares the result of unpack(profile, time_zone): a tuplestore of the
  * caller's columns.  The unpacker lives in CurrentMemoryContext.
@@ -163,6 +177,7 @@ unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind,
 	Unpacker   *unpacker = palloc0(sizeof(Unpacker));
 	TupleDesc	desc;
 
+	unpack_require_list(fcinfo);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	unpacker->result = (ReturnSetInfo *) fcinfo->resultinfo;
 	unpacker->customer_kind = customer_kind;

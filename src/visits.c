@@ -1366,6 +1366,7 @@ rfm_visit_set_unpack(PG_FUNCTION_ARGS)
 	Datum	   *values;
 	bool	   *nulls;
 
+	unpack_require_list(fcinfo);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	desc = result->setDesc;
 	ids = palloc(desc->natts * sizeof(ColumnId));

@@ -176,9 +176,10 @@ FROM (VALUES
 	('as_of => ''-infinity''', '22023', 'as_of must be finite'),
 	('time_zone => ''Mars/Phobos''', '22023', 'time zone "Mars/Phobos" is not known'),
 	('time_zone => ''''', '22023', 'time zone "" is not known'),
-	('lookback => ''0''', '22023', 'lookback must be positive and at most 1000 years, not 00:00:00'),
-	('lookback => ''-1 day''', '22023', 'lookback must be positive and at most 1000 years, not -1 days'),
-	('lookback => ''1000000 years''', '22023', 'lookback must be positive and at most 1000 years, not 1000000 years'),
+	('lookback => ''0''', '22023', 'lookback must be 1 day to 1000 years, not 00:00:00'),
+	('lookback => ''2''', '22023', 'lookback must be 1 day to 1000 years, not 00:00:02'),
+	('lookback => ''-1 day''', '22023', 'lookback must be 1 day to 1000 years, not -1 days'),
+	('lookback => ''1000000 years''', '22023', 'lookback must be 1 day to 1000 years, not 1000000 years'),
 	('excluded_statuses => ''{Returned,NULL}''', '22004', 'excluded_statuses must not contain NULL: {Returned,NULL}'),
 	('excluded_statuses => ''{{a},{b}}''', '2202E', 'excluded_statuses must be a plain list: {{a},{b}}'),
 	('dimensions => ''{NULL}''', '22004', 'dimensions must not contain NULL: {NULL}'),
@@ -232,7 +233,7 @@ FROM (VALUES
 	('storage => ''tape''', '22023', 'storage "tape" is not known'),
 	('as_of => ''infinity''', '22023', 'as_of must be finite'),
 	('time_zone => ''Mars''', '22023', 'time zone "Mars" is not known'),
-	('lookback => ''-1 day''', '22023', 'lookback must be positive and at most 1000 years, not -1 days'),
+	('lookback => ''-1 day''', '22023', 'lookback must be 1 day to 1000 years, not -1 days'),
 	('dimensions => ''{country}''', '22023', 'dimensions are given without accounts'),
 	('rules => ''best''', '22023', 'rules "best" are not known'),
 	('build_memory => ''lots''', '22023', 'build_memory "lots" is not a size of at least 1MB'),
@@ -254,6 +255,18 @@ SELECT pg_temp.refused(call, '22004', 'model must not be NULL')
 FROM unnest('{SELECT rfm.configure_model(NULL),SELECT rfm.drop_model(NULL),CALL rfm.refresh(NULL)}'::text[]) call;
 SELECT is(pg_temp.state(), :'state', 'nothing of all this is left behind');
 
+-- psql prints the context below the hint: it must not bury it under the SQL of the model
+DO $$
+DECLARE
+	context text;
+BEGIN
+	PERFORM standing.customers_at(NULL);
+EXCEPTION WHEN null_value_not_allowed THEN
+	GET STACKED DIAGNOSTICS context = PG_EXCEPTION_CONTEXT;
+	PERFORM set_config('bad_input.context', context, false);
+END $$;
+SELECT cmp_ok(length(current_setting('bad_input.context')), '<', 500, 'the context of an error is no page of SQL');
+
 -- segment rules: constraints whose names say what is wrong, without hints of their own
 CREATE FUNCTION pg_temp.rule_refused(assignment text, state text, message text) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.refused('UPDATE standing.segment_rules SET ' || assignment, state, message, false);
@@ -270,6 +283,25 @@ FROM (VALUES
 SELECT pg_temp.rule_refused('segment = NULL', '23502', 'null value in column "segment" of relation "segment_rules" violates not-null constraint');
 SELECT pg_temp.rule_refused('r_min = NULL', '23502', 'null value in column "r_min" of relation "segment_rules" violates not-null constraint');
 SELECT pg_temp.rule_refused('rule_order = 1', '23505', 'duplicate key value violates unique constraint "segment_rules_pkey"');
+-- campaigns: the same
+SELECT pg_temp.refused('UPDATE standing.campaigns SET ' || assignment, '23514',
+	format('new row for relation "campaigns" violates check constraint "%s"', name), false)
+FROM (VALUES
+	('response_rate = 12', 'response_rate must be a share from 0 to 1'),
+	('conversion_rate = -0.1', 'conversion_rate must be a share from 0 to 1'),
+	('baseline_rate = ''NaN''', 'baseline_rate must be a share from 0 to 1'),
+	('incentive_rate = 15', 'incentive_rate must be a share from 0 to 1'),
+	('operating_rate = 5', 'operating_rate must be a share from 0 to 1'),
+	('margin_rate = -2', 'margin_rate must be a share from -1 to 1'),
+	('contact_cost = -1', 'contact_cost must not be negative'),
+	('fixed_cost = -1', 'fixed_cost must not be negative'),
+	('audience = -1', 'audience must not be negative'),
+	('order_value = -1', 'order_value must not be negative'),
+	('response_n = 0', 'response_n must be positive'),
+	('conversion_n = 0', 'conversion_n must be positive'),
+	('audience_of = ''vip''', 'audience_of must be one of those in its comment'),
+	('audience_of = ''segment'', segment = NULL', 'segment must be named for audience_of segment'),
+	('audience_of = ''given'', audience = 10', 'audience and order_value are needed for audience_of given')) v(assignment, name);
 SELECT pg_temp.refused('INSERT INTO standing.settings TABLE standing.settings', '23505',
 	'duplicate key value violates unique constraint "settings_one_row"', false);
 

@@ -126,9 +126,22 @@ CREATE TEMP VIEW commented AS
 	UNION ALL
 	SELECT extname, obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'rfm_segments';
 SELECT is_empty($$SELECT object FROM commented WHERE coalesce(comment, '') = ''$$, 'everything has a comment');
-SELECT is_empty($$SELECT object, comment FROM commented WHERE comment !~ '[.]$' AND object <> 'rfm_segments'$$,
+SELECT is_empty($$SELECT object, comment FROM commented WHERE comment !~ '([.]|Example: (SELECT|CALL) .*;)$' AND object <> 'rfm_segments'$$,
 	'comments are sentences');
 SELECT is_empty($$SELECT object, comment FROM commented WHERE comment ~* '\m(todo|fixme|xxx|tbd)\M'$$, 'no comment is unfinished');
+
+-- Every public function shows how to call it, and the calls that need no model run.
+CREATE TEMP VIEW example AS
+	SELECT proname, min(substring(obj_description(oid, 'pg_proc') FROM ' Example: (.*;)$')) AS call FROM (
+		SELECT oid, proname FROM function WHERE obj_description(oid, 'pg_proc') NOT LIKE 'Internal.%'
+		  AND proname !~ '_(in|out|recv|send|add|accum|combine|final|serialize|deserialize)$'
+		UNION ALL
+		SELECT oid, proname FROM model_function) f
+	GROUP BY proname;
+SELECT is_empty('SELECT proname FROM example WHERE call IS NULL', 'every public function has an example');
+SELECT lives_ok(substring(obj_description(oid, 'pg_proc') FROM ' Example: (.*;)$'), 'the example of ' || name)
+FROM function
+WHERE obj_description(oid, 'pg_proc') ~ ' Example: ' AND obj_description(oid, 'pg_proc') !~ ' Example: .*shop';
 
 -- marks
 

@@ -240,6 +240,12 @@ for model in fragile_table fragile_materialized; do
 	sql -c 'UPDATE broken SET divisor = 1' -c "CALL rfm.refresh('$model')"
 	is "$model: corrected, it succeeds" "$(customers $model)" "$(sql -c 'SELECT count(*) FROM lines')"
 
+	# settings that cannot be used are not only why it fails, they are logged, too
+	sql -c "UPDATE $model.settings SET storage = 'tape'" -c "CALL rfm.refresh('$model')" >/dev/null 2>&1 || :
+	is "$model: settings that cannot be used are logged" "$(logged $model)" 'finished storage "tape" is not known'
+	is "$model: as they stand" "$(sql -c "SELECT settings::json ->> 'storage' FROM $model.refresh_log ORDER BY refresh_id DESC LIMIT 1")" tape
+	sql -c "UPDATE $model.settings SET storage = '${model#fragile_}'"
+
 	# half of a refresh: settings that fail after the views were replaced
 	sql -c "SET client_min_messages = warning" -c "SELECT rfm.configure_model('$model', as_of => '2023-12-01', recency_fractions => '{0.5}')" -c 'UPDATE broken SET divisor = 0' >/dev/null
 	old=$(sql -c "SELECT to_jsonb(o) FROM $model.overview o")
