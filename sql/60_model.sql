@@ -280,7 +280,7 @@ BEGIN
         RAISE NOTICE 'without accounts there is no channel, no sign-up time, no dimension and no count of prospects; left out: channel_maturity, first_purchase_timing';
     END IF;
     IF settings.products IS NULL THEN
-        RAISE NOTICE 'without products there is no first category and no margin; left out: gateway_products';
+        RAISE NOTICE 'without products there is no first category and no margin; left out: gateway_products, gateway_moments';
     END IF;
     IF settings.visits IS NULL THEN
         RAISE NOTICE 'without visits there is no activity level, and no audience for the inactive; left out: promising_activity';

@@ -188,11 +188,13 @@ CREATE FUNCTION rfm.dimension_column(relation regclass, column_name text) RETURN
 DECLARE
     actual regtype := rfm.column_type(relation, column_name);
 BEGIN
-    RETURN CASE WHEN actual IN ('int2'::regtype, 'int4', 'int8', 'numeric', 'float8', 'bool', 'date', 'timestamp', 'timestamptz', 'uuid')
-                THEN format('x.%I::%s', column_name, actual)
-                ELSE format('x.%I::text COLLATE "C"', column_name) END;
+    RETURN format(CASE
+        WHEN actual IN ('int2'::regtype, 'int4', 'int8', 'bool', 'uuid') THEN 'x.%1$I::%2$s'
+        WHEN actual IN ('numeric'::regtype, 'float8') THEN 'CASE WHEN x.%1$I NOT IN (''NaN'', ''Infinity'', ''-Infinity'') THEN x.%1$I::%2$s END'
+        WHEN actual IN ('date'::regtype, 'timestamp', 'timestamptz') THEN 'CASE WHEN isfinite(x.%1$I) THEN x.%1$I::%2$s END'
+        ELSE 'x.%1$I::text COLLATE "C"' END, column_name, actual);
 END $$;
-COMMENT ON FUNCTION rfm.dimension_column(regclass, text) IS 'Internal. SQL of a dimension of relation x, as text unless its type is plain.';
+COMMENT ON FUNCTION rfm.dimension_column(regclass, text) IS 'Internal. SQL of a dimension of relation x, as text unless its type is plain; NULL for NaN and infinity.';
 
 CREATE FUNCTION rfm.dimension_text(relation regclass, column_name text, time_zone text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -306,7 +308,7 @@ DECLARE
 BEGIN
     RETURN format('SELECT %s%s AS customer_id, %s AS channel, %s AS signed_up_at%s FROM %s x%s%s', CASE WHEN NOT is_unique THEN 'DISTINCT ON (1) ' END,
         rfm.id_column(s.accounts, 'customer_id'), rfm.text_column(s.accounts, 'channel'),
-        rfm.instant_column(s.accounts, 'signed_up_at', s.time_zone), dims, s.accounts,
+        format('CASE WHEN isfinite(%1$s) THEN %1$s END', rfm.instant_column(s.accounts, 'signed_up_at', s.time_zone)), dims, s.accounts,
         rfm.where_sql('x.customer_id IS NOT NULL', CASE WHEN ids IS NOT NULL THEN rfm.ids_sql(s.accounts, 'customer_id', ids) END),
         CASE WHEN NOT is_unique THEN (SELECT ' ORDER BY ' || string_agg(i::text, ', ') FROM generate_series(1, 3 + cardinality(s.dimensions)) i) END);
 END $$;

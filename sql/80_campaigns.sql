@@ -180,26 +180,32 @@ BEGIN
             CROSS JOIN model m
             LEFT JOIN LATERAL rfm.kaplan_meier_rate(m.survival, 90) k ON true
             LEFT JOIN counted c USING (campaign_order)
-            LEFT JOIN peers v ON v.is_high = (p.audience_of = 'inactive promising high'))
+            LEFT JOIN peers v ON v.is_high = (p.audience_of = 'inactive promising high')),
+        -- costs in another unit than the order lines give a margin that cannot be weighed
+        weighed AS (
+            SELECT p.*, p.margin_rate BETWEEN -1 AND 1 AS has_margin, bool_and(p.margin_rate BETWEEN -1 AND 1) OVER () AS all_have_margin
+            FROM parameters p)
         SELECT p.campaign_order, p.campaign, p.audience, p.response_rate, p.conversion_rate, p.baseline_rate, p.order_value, p.margin_rate,
                r.responders, r.buyers, r.added_buyers, r.added_revenue, r.gross_profit, r.cost, r.net_profit, r.roi_percent, r.roas_percent,
                r.break_even_conversion, r.net_profit_p05, r.net_profit_p50, r.net_profit_p95, r.probability_of_profit,
-               CASE WHEN p.baseline_rate = 0 AND p.contact_cost = 0 AND p.fixed_cost = 0 AND r.roi_percent IS NOT NULL
+               CASE WHEN NOT p.has_margin
+                    THEN 'The margin of the model is not between -1 and 1: correct the costs of the products, or set margin_rate in campaigns'
+                    WHEN p.baseline_rate = 0 AND p.contact_cost = 0 AND p.fixed_cost = 0 AND r.roi_percent IS NOT NULL
                     THEN 'ROI is ' || round(r.roi_percent::numeric) || ' %% by construction: margin, incentive and operating rate alone give it, whatever the response'
                     WHEN p.audience = 0 AND p.members <> 'given' THEN 'It addresses nobody: no customer is ' || p.members
                         || CASE WHEN p.members LIKE 'inactive %%' THEN ', or the model has no visits to tell' ELSE '' END
                     WHEN p.order_value IS NULL THEN 'Nobody to take an order value from: set order_value in campaigns' END AS note
-        FROM parameters p
+        FROM weighed p
         CROSS JOIN LATERAL rfm.roi_simulate(p.audience, p.response_rate, p.conversion_rate, p.order_value, p.incentive_rate,
-            p.operating_rate, p.margin_rate, p.baseline_rate, p.contact_cost, p.fixed_cost, p.response_n, p.conversion_n) r
+            p.operating_rate, CASE WHEN p.has_margin THEN p.margin_rate END, p.baseline_rate, p.contact_cost, p.fixed_cost, p.response_n, p.conversion_n) r
         UNION ALL
         SELECT NULL, 'Total', sum(p.first_audience)::bigint, NULL, NULL, NULL, NULL, NULL,
                sum(r.responders), sum(r.buyers), sum(r.added_buyers), sum(r.added_revenue), sum(r.gross_profit), sum(r.cost), sum(r.net_profit),
                (100 * sum(r.net_profit) / nullif(sum(r.cost), 0))::float8, (100 * sum(r.added_revenue) / nullif(sum(r.cost), 0))::float8,
                NULL, NULL, NULL, NULL, NULL, 'Each customer counts once, for the first campaign that addresses him'
-        FROM parameters p
+        FROM weighed p
         CROSS JOIN LATERAL rfm.roi_simulate(p.first_audience, p.response_rate, p.conversion_rate, p.order_value, p.incentive_rate,
-            p.operating_rate, p.margin_rate, p.baseline_rate, p.contact_cost, p.fixed_cost) r
+            p.operating_rate, CASE WHEN p.all_have_margin THEN p.margin_rate END, p.baseline_rate, p.contact_cost, p.fixed_cost) r
         ORDER BY 1 NULLS LAST $q$, model);
     RETURN NEXT;
 END $$;

@@ -101,6 +101,8 @@ missing_packages() {
 		command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
 		[ -f "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap"
 		[ -f "$extensions/plpgsql_check.control" ] || echo "postgresql-$major-plpgsql-check"
+		command -v javac >/dev/null || echo default-jdk-headless
+		[ -f /usr/share/java/postgresql.jar ] || echo libpostgresql-jdbc-java
 		# without it, which not every version has, its test is skipped
 		[ -f "$extensions/pg_cron.control" ] || case $PG_CONFIG in
 			/usr/bin/* | /usr/lib/postgresql/*)

@@ -226,9 +226,6 @@ SELECT is_empty(
 	     OR a.attname IN ('r', 'f', 'm', 'rfm_score', 'segment_rank') AND a.atttypid <> 'int2'::regtype$$,
 	'a name has one type in all views');
 SELECT is_empty(
-	$$SELECT v.name FROM public_view v WHERE relname ~ '(pg_|^config|^cache|^queue)'$$,
-	'no view is hidden by its name');
-SELECT is_empty(
 	$$SELECT name, reloptions FROM model_relation WHERE reloptions IS NOT NULL AND relkind = 'v'$$,
 	'views run with the rights of their owner');
 SELECT results_eq(

@@ -101,6 +101,12 @@ SELECT results_eq('SELECT responders, buyers, added_buyers, added_revenue, gross
 SELECT ok(net_profit_p05 < net_profit_p50 AND net_profit_p50 < net_profit_p95 AND abs(net_profit_p50 - 1080) < 150 AND probability_of_profit BETWEEN 0.9 AND 1,
     'with the sizes of the samples it has an interval around what is expected') FROM demo.roi WHERE campaign_order = 4;
 SELECT isnt_empty('SELECT * FROM demo.roi_sensitivity((SELECT campaign FROM demo.campaigns WHERE campaign_order = 4))', 'roi_sensitivity answers');
+UPDATE products SET cost = 100 * cost;
+CALL rfm.refresh('demo');
+SELECT ok(margin_rate < -1, 'costs in another unit give a margin below -1') FROM demo.overview;
+SELECT set_eq('SELECT campaign_order, net_profit, note ~ ''correct the costs'' FROM demo.roi WHERE campaign_order > 2',
+    'VALUES (3, NULL, true), (4, 1080, NULL), (5, NULL, true), (6, NULL, true)', '... with which roi weighs no campaign, and says so; one with its own margin it does');
+SELECT is(cost, NULL, '... nor all of them together') FROM demo.roi WHERE campaign_order IS NULL;
 SELECT throws_ok('UPDATE demo.campaigns SET response_rate = 1.2 WHERE campaign_order = 1', '23514', NULL, 'a rate above 1 is refused');
 BEGIN;
 UPDATE demo.campaigns SET segment = 'Nobody' WHERE campaign_order = 5;
