@@ -270,10 +270,10 @@ BEGIN
             SELECT (x / 20.0)::float8, (y / 20.0)::float8, s.buyers, s.net_profit, s.roi_percent
             FROM generate_series(1, 20) x CROSS JOIN generate_series(1, 20) y
             CROSS JOIN LATERAL rfm.roi_simulate(c.audience, (x / 20.0)::float8, (y / 20.0)::float8, c.order_value, c.incentive_rate,
-                c.operating_rate, c.margin_rate, c.baseline_rate, c.contact_cost, c.fixed_cost) s
+                c.operating_rate, CASE WHEN c.margin_rate BETWEEN -1 AND 1 THEN c.margin_rate END, c.baseline_rate, c.contact_cost, c.fixed_cost) s
             ORDER BY x, y;
         END $b$, model);
-    comment := 'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. An unknown campaign is an error.'
+    comment := 'A campaign at other rates: what it brings for every response and conversion rate from 0.05 to 1 in steps of 0.05, all else as in roi; for a heat map. NULL where roi has no figures. An unknown campaign is an error.'
         || format(' Example: SELECT * FROM %I.roi_sensitivity(''2 second order within 90 days'');', model);
     RETURN NEXT;
 END $$;

@@ -107,6 +107,10 @@ SELECT ok(margin_rate < -1, 'costs in another unit give a margin below -1') FROM
 SELECT set_eq('SELECT campaign_order, net_profit, note ~ ''correct the costs'' FROM demo.roi WHERE campaign_order > 2',
     'VALUES (3, NULL, true), (4, 1080, NULL), (5, NULL, true), (6, NULL, true)', '... with which roi weighs no campaign, and says so; one with its own margin it does');
 SELECT is(cost, NULL, '... nor all of them together') FROM demo.roi WHERE campaign_order IS NULL;
+SELECT is((SELECT count(net_profit)::int FROM demo.roi_sensitivity(c.campaign)), CASE c.campaign_order WHEN 3 THEN 0 ELSE 400 END,
+          '... and roi_sensitivity has figures where roi has, campaign ' || c.campaign_order) FROM demo.campaigns c WHERE c.campaign_order IN (3, 4);
+UPDATE products SET cost = cost / 100;
+CALL rfm.refresh('demo');
 SELECT throws_ok('UPDATE demo.campaigns SET response_rate = 1.2 WHERE campaign_order = 1', '23514', NULL, 'a rate above 1 is refused');
 BEGIN;
 UPDATE demo.campaigns SET segment = 'Nobody' WHERE campaign_order = 5;
