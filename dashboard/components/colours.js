@@ -14,3 +14,12 @@ export const accent = '#2f75b5';
 export const good = '#28a197';
 export const bad = '#d1495b';
 export const quiet = '#8a93a0';
+
+// Between good and bad.
+export const caution = '#f2a03d';
+
+// What can be read on a colour: dark or white.
+export function ink(colour) {
+	const [red, green, blue] = [1, 3, 5].map((at) => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2);
+	return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.22 ? '#1b2430' : 'white';
+}
