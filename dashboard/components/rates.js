@@ -36,5 +36,5 @@ export function weighted(rows, measure, size) {
 
 // A p-value with its sign: = 0.32, = 0.012, < 0.001.
 export function pValue(p) {
-	return p < 0.001 ? '< 0.001' : `= ${number(p, p < 0.1 ? 3 : 2)}`;
+	return p < 0.001 ? '<\u00a00.001' : `=\u00a0${number(p, p < 0.1 ? 3 : 2)}`;
 }

@@ -1,4 +1,5 @@
 import { accent, quiet } from '../colours.js';
+import { html } from '../html.js';
 import { twoLines } from './lines.js';
 
 const ink = '#1b2430';
@@ -19,7 +20,8 @@ function whisker(params, api) {
 // detail as text, low and high null where unknown; one: how to write a value; average: { value, name } is a dashed line.
 export function intervals({ items, one, axis = one, average, bars = false }) {
 	const mark = {
-		name: 'value', z: 2, data: items.map((i) => ({ value: bars ? i.value : [i.value, i.name], itemStyle: { color: i.colour ?? accent } }))
+		name: 'value', z: 2,
+		data: items.map((i, at) => ({ value: bars ? i.value : [i.value, at], itemStyle: { color: i.colour ?? accent, opacity: 1 } }))
 	};
 	const series = [
 		bars ? { ...mark, type: 'bar', barWidth: 14 } : { ...mark, type: 'scatter', symbolSize: 10 },
@@ -31,25 +33,25 @@ export function intervals({ items, one, axis = one, average, bars = false }) {
 	];
 	if (average && items.length > 0)
 		series.push({
-			name: 'average', type: 'scatter', symbolSize: 0, silent: true, data: [[average.value, items[0].name]],
+			name: 'average', type: 'scatter', symbolSize: 0, silent: true, data: [[average.value, 0]],
 			markLine: {
-				symbol: 'none', silent: true, animation: false, precision: 12, lineStyle: { color: quiet, type: 'dashed', width: 1.5 },
+				symbol: 'none', precision: 12, silent: true, animation: false, lineStyle: { color: quiet, type: 'dashed', width: 1.5 },
 				label: { position: 'start', formatter: `${average.name} ${one(average.value)}`, color: '#5b6470', fontSize: 12 },
 				data: [{ xAxis: average.value }]
 			}
 		});
 	return {
-		grid: { left: 12, right: 24, top: average ? 28 : 10, bottom: 8, containLabel: true },
+		grid: { left: 14, right: 24, top: average ? 28 : 10, bottom: 8, containLabel: true },
 		tooltip: {
 			trigger: 'axis', axisPointer: { type: 'shadow' }, confine: true,
 			formatter: (found) => {
 				const item = items[found.find((f) => f.seriesName === 'value')?.dataIndex];
 				if (!item) return '';
 				const bounds = item.low !== null && item.high !== null ? `<br>${one(item.low)} – ${one(item.high)}` : '';
-				return `${item.name}<br><b>${one(item.value)}</b>${bounds}${item.detail ? `<br>${item.detail}` : ''}`;
+				return `${html(item.name)}<br><b>${one(item.value)}</b>${bounds}${item.detail ? `<br>${item.detail}` : ''}`;
 			}
 		},
-		xAxis: { type: 'value', scale: !bars, axisLabel: { formatter: axis, hideOverlap: true }, splitNumber: 4, splitLine: { lineStyle: { color: '#eceff3' } } },
+		xAxis: { type: 'value', scale: !bars, axisLabel: { formatter: (v) => axis(v), hideOverlap: true, fontSize: 11 }, splitNumber: 4, splitLine: { lineStyle: { color: '#eceff3' } } },
 		yAxis: {
 			type: 'category', inverse: true, data: items.map((i) => i.name), axisTick: { show: false },
 			axisLabel: {

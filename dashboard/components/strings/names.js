@@ -74,6 +74,18 @@ export const names = {
 			'Now, then once more after 14 days': '지금 바로, 14일 후 한 번 더',
 			'Now, then day 30': '지금 바로, 이후 30일째',
 			'At the next review of the rules': '다음 규칙 점검 시'
+		},
+		campaign: {
+			'1-A wake Promising High Value': '1-A 유망 고가치 고객 활성화',
+			'1-B wake Promising Low Value': '1-B 유망 저가치 고객 활성화',
+			'2 second order within 90 days': '2 90일 내 재구매 유도',
+			'3 win back Need Attention': '3 관심 필요 고객 윈백',
+			'3 win back At Risk': '3 이탈 위험 고객 윈백',
+			'3 win back Hibernating': '3 휴면 고객 윈백',
+			Total: '합계'
+		},
+		note: {
+			'Each customer counts once, for the first campaign that addresses him': '고객은 처음 해당하는 캠페인에서 한 번만 집계'
 		}
 	},
 	en: {
