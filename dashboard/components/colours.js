@@ -1,6 +1,6 @@
 // One colour per segment, by its rank, wherever it is drawn; and the scales of heat maps and treemaps.
 
-const palette = ['#12436d', '#28a197', '#7fc8a9', '#f2a03d', '#f6cd6b', '#a285d1', '#d1495b', '#8a93a0', '#c3c8cf'];
+const palette = ['#12436d', '#28a197', '#7fc8a9', '#f2a03d', '#f6cd6b', '#a285d1', '#d1495b', '#8a93a0', '#c3c8cf', '#8c5a2b', '#e28fb6', '#5aa5d6'];
 
 // Segments beyond the palette begin it again.
 export function segmentColour(rank) {

@@ -20,7 +20,7 @@ export function grid({ cells, text, axis = text, labels }) {
 			label: { show: true, fontSize: 12 },
 			data: cells.map((c) => ({
 				value: [c.x - 1, c.y - 1, c.value], tip: c.tip,
-				label: { color: c.value > highest * 0.45 ? 'white' : '#1b2430', formatter: () => (c.value === 0 ? '' : text(c.value)) }
+				label: { color: c.value > highest * 0.6 ? 'white' : '#1b2430', formatter: () => (c.value === 0 ? '' : text(c.value)) }
 			}))
 		}]
 	};

@@ -8,7 +8,7 @@ LEFT JOIN (SELECT p.days_back, m.*
            CROSS JOIN settings AS s
            CROSS JOIN LATERAL XMLTABLE('/table/row'
                PASSING CASE WHEN (SELECT has_function_privilege(oid, 'EXECUTE') FROM pg_proc
-                                  WHERE proname = 'segment_migration' AND pronamespace = current_schema()::regnamespace)
+                                  WHERE proname = 'segment_migration' AND pronamespace = quote_ident(current_schema())::regnamespace)
                             THEN query_to_xml(format('SELECT * FROM segment_migration(%L)',
                                 o.as_of AT TIME ZONE coalesce(s.time_zone, 'UTC') - make_interval(days => p.days_back)),
                                 false, false, '') END

@@ -65,6 +65,7 @@ export default {
 	noPlan: 'The model has no action text for this segment: add a row to its table action_texts.',
 	campaign: (name, audience, added, cost, profit, roi) =>
 		`Campaign “${name}”: ${audience} customers; expected additional revenue ${added}, cost ${cost}, net profit ${profit}, ROI ${roi} under its assumptions.`,
+	identity: 'This ROI follows from margin, incentive and operating rate alone, whatever the response.',
 
 	timingQuestion: 'How long do they take to the second order?',
 	timingTitle: (share, bucket) => `First to second order: most often ${bucket} (${share})`,

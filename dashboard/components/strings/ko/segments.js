@@ -42,7 +42,7 @@ export default {
 	breakdownQuestion: '세그먼트 구성은 어디에서 달라지는가?',
 	breakdownOut: (name, share, above, below) => `${name} 비중(전체 ${share}): ${[
 		above.length ? `${listed(above)}에서 뚜렷이 높음` : '', below.length ? `${listed(below)}에서 뚜렷이 낮음` : ''
-	].filter(Boolean).join(', ')}`,
+	].filter(Boolean).join('; ')}`,
 	breakdownSame: (name, share, dimension) => `${name} 비중(전체 ${share})은 ${dimension}에 따른 뚜렷한 차이 없음`,
 	breakdownUnit: '항목별 고객 중 각 세그먼트의 비율 (%)',
 	breakdownNote: '고객이 많은 항목부터 표시하며, 항목 옆 숫자는 고객 수입니다. 비중의 95 % 신뢰구간이 전체 비중을 포함하지 않을 때 뚜렷한 차이로 봅니다.',
@@ -65,6 +65,7 @@ export default {
 	noPlan: '이 세그먼트의 액션 문구가 모델에 없습니다. action_texts 테이블에 행을 추가하십시오.',
 	campaign: (name, audience, added, cost, profit, roi) =>
 		`캠페인 ‘${name}’: 대상 ${audience}명, 설정한 가정에서 예상 추가 매출 ${added}, 비용 ${cost}, 순이익 ${profit}, ROI ${roi}.`,
+	identity: '이 ROI는 반응률과 무관하게 마진율, 혜택 비율, 운영비 비율만으로 정해집니다.',
 
 	timingQuestion: '두 번째 주문까지 얼마나 걸리는가?',
 	timingTitle: (share, bucket) => `두 번째 주문까지 가장 많은 구간: ${bucket} (${share})`,
