@@ -15,7 +15,7 @@ export function cohorts({ cohorts, cells, labels }) {
 		grid: { left: 12, right: 4, top: 40, bottom: 52, containLabel: true },
 		tooltip: { formatter: ({ data }) => data.tip },
 		visualMap: {
-			type: 'continuous', min: 0, max: highest, inRange: { color: scale }, orient: 'horizontal', left: 'center', bottom: 0,
+			show: coloured.length > 0, type: 'continuous', min: 0, max: highest, inRange: { color: scale }, orient: 'horizontal', left: 'center', bottom: 0,
 			itemHeight: 140, itemWidth: 12, text: [labels.rate, ''], formatter: (v) => percent(v), calculable: true
 		},
 		xAxis: {

@@ -19,7 +19,7 @@ export function curve({ points, band, diagonal, x, y, label = (v) => v, step = f
 		});
 	}
 	if (diagonal) series.push({ ...line, name: 'equal', data: diagonal, lineStyle: { color: quiet, type: 'dashed', width: 1 }, silent: true });
-	series.push({ ...line, name: y, data: points, lineStyle: { color: accent, width: 2.5 }, itemStyle: { color: accent } });
+	series.push({ ...line, name: y, data: points, showSymbol: points.length === 1, symbolSize: 8, lineStyle: { color: accent, width: 2.5 }, itemStyle: { color: accent } });
 	return {
 		grid: { left: 8, right: 20, top: 16, bottom: tick ? 28 : 34, containLabel: true },
 		tooltip: {

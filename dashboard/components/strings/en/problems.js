@@ -15,7 +15,7 @@ export default {
 	activityPublished: (n, ratio) => `; as published, ${n} came back, worth ${ratio} times`,
 	activityFew: (segment, n) => n === '0' ? `${segment}: nobody came back after the first order` : `${segment}: ${n} came back, too few to compare`,
 	activityQuestion: (segment) => `${segment}: are those who come back worth more?`,
-	activityUnit: 'Average revenue per customer by return sessions, (× that without any), n customers. Pale: fewer than 30 customers',
+	activityUnit: 'Average revenue per customer by return sessions (× that without any) and customers. Pale: fewer than 30 customers',
 	activityNote: 'Return sessions have a visit after the last line of the first order. As published, they counted from its first line: a basket that logs a session per line has more of them the larger it is, and more revenue, without anybody coming back. There is no interval here: the average of few customers may be chance.',
 	activityNeeds: 'Needs visits: this model was made without them.',
 	activityNone: 'The rules of this model have no promising segment.',
@@ -26,7 +26,7 @@ export default {
 	activityTip: (n, share, days) => `${n} customers, ${share} of the segment<br>first order ${days} days ago on average`,
 	activityPublishedTip: (n) => `${n} customers`,
 
-	riskTitle: (customers, revenue) => `${customers} of the customers are at churn risk, with ${revenue} of the revenue`,
+	riskTitle: (customers, revenue) => `${customers} of the customers are at churn risk${revenue ? `, with ${revenue} of the revenue` : ''}`,
 	riskQuestion: 'How many customers are at churn risk?',
 	riskUnit: 'Share of the customers and of the revenue, by risk group',
 	riskNote: 'Growth: segments of the stages VIP, loyal and promising. Attention: those of the stage attention. Churn risk: those of the stage risk.',
@@ -38,7 +38,7 @@ export default {
 	segmentRiskNote: 'At stake: segments of the groups churn risk and attention.',
 	riskTip: (group, customers, revenue) => `${group}<br>${customers} customers, revenue ${revenue}`,
 
-	timingTitle: (slow, quick) => `Of those who order again, ${quick} do within 30 days, ${slow} after more than 90`,
+	timingTitle: (segment, slow, quick) => `${segment ? `${segment}: of` : 'Of'} those who order again, ${quick} do within 30 days, ${slow} after more than 90`,
 	timingQuestion: 'How long do customers take to the second order?',
 	timingUnit: 'Customers with a second order, by days from the first to the second',
 	timingNote: 'Only customers who have a second order, so that new customers appear here only if they were quick. For the share of all, see the curve below. Quick: up to 30 days, medium: up to 60.',
@@ -52,7 +52,7 @@ export default {
 	curveQuestion: 'How many first-time buyers order again?',
 	curveUnit: 'Share of all first-time buyers with a second order. Band: 95 % interval',
 	curveX: 'Days since the first order (below: customers at risk)',
-	curveNote: (last) => `Kaplan–Meier: who has not ordered again yet counts for as long as he has been watched, up to the moment of the model, so that new customers do not look unfaithful. At risk are those without a second order so far who are still watched. The curve ends at day ${last}, where fewer than 30 of them are left.`,
+	curveNote: (last) => `Kaplan–Meier: who has not ordered again yet counts for as long as he has been watched, up to the moment of the model, so that new customers do not look unfaithful. At risk are those without a second order so far who are still watched. The curve ends with day ${last}; after it fewer than 30 of them are left.`,
 	curveDay: (day) => `Day ${day}`,
 	curveTip: (atRisk, repurchased, censored) => `At risk: ${atRisk}<br>Second orders on this day: ${repurchased}<br>Watch ends: ${censored}`
 };

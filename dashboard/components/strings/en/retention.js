@@ -6,7 +6,7 @@ export default {
 	cohortTitle: (last, rate, low, high) => `${rate} of ${last ? `the last ${last} cohorts` : 'all cohorts'} buy in the month after their first order${low === high ? '' : `, by cohort from ${low} to ${high}`}`,
 	cohortQuestion: 'Which customers come back, month by month?',
 	cohortUnit: 'Retention in %: share of the cohort with a purchase in the month. Cohort: month of the first order (customers)',
-	cohortNote: 'Months are calendar months; month 0, in which everyone bought, is left out. * and dashed: the month has not ended. Grey: cohorts of fewer than 30 customers, where one buyer is more than 3 %; they are not part of the colours.',
+	cohortNote: 'Months are calendar months; month 0, in which everyone bought, is left out. * and dashed: the month has not ended. Grey: cohorts of fewer than 30 customers, where one buyer is more than 3 %; they are not part of the colours. A single cell rests on few buyers, too.',
 	cohortX: 'Months since the first order',
 	rate: 'Retention',
 	shown: 'Cohorts',
@@ -15,9 +15,7 @@ export default {
 	cohortTip: (month, since, rate, active, customers) => `Cohort ${month}, month ${since}<br><b>${rate}</b><br>${active} of ${customers} customers`,
 	unfinished: 'The month has not ended',
 
-	averageTitle: (first, last) => last
-		? `${first.rate} of the customers buy ${first.months} month after the first order, ${last.rate} after ${last.months} months`
-		: `${first.rate} of the customers buy ${first.months} month after the first order`,
+	averageTitle: (first, last) => `${first.rate} (${first.bounds}) of the customers buy in the month after the first order${last ? `, ${last.rate} (${last.bounds}) after ${last.months} months` : ''}`,
 	averageQuestion: 'How does retention go on?',
 	averageUnit: 'Average retention by months since the first order. Band: 95 % interval',
 	averageX: 'Months since the first order',
@@ -29,7 +27,7 @@ export default {
 	daysAgo: (days) => `${days} days ago`,
 	moveTitle: (lost, vip, days, gained) => `${lost} of ${vip} VIP of ${days} days ago ${lost === '1' ? 'is' : 'are'} no longer VIP, ${gained} others are now`,
 	moveAnyTitle: (moved, customers, days) => `${moved} of ${customers} customers of ${days} days ago are in another segment now`,
-	moveNewTitle: (customers, days) => `All ${customers} customers are new: ${days} days ago there were none`,
+	moveNewTitle: (customers, days) => `${customers === '1' ? 'The only customer is' : `All ${customers} customers are`} new: ${days} days ago there were none`,
 	moveQuestion: 'How do customers move between the segments?',
 	moveUnit: (days) => `Customers by their segment ${days} days ago (left) and now (right)`,
 	moveNote: 'Rules and settings are those of today. New: no customer then. Gone: all orders have left the window. An order that was cancelled since is missing then, too, unless the order lines say when.',

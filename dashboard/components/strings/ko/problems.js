@@ -25,7 +25,7 @@ export default {
 	activityTip: (n, share, days) => `고객 ${n}명, 세그먼트의 ${share}<br>첫 주문 후 평균 ${days}일 경과`,
 	activityPublishedTip: (n) => `고객 ${n}명`,
 
-	riskTitle: (customers, revenue) => `고객의 ${customers}, 매출의 ${revenue}가 이탈 위험`,
+	riskTitle: (customers, revenue) => `고객의 ${customers}${revenue ? `, 매출의 ${revenue}` : ''}가 이탈 위험`,
 	riskQuestion: '이탈 위험 고객은 얼마나 되는가?',
 	riskUnit: '위험 그룹별 고객 비중과 매출 비중',
 	riskNote: '성장은 VIP·충성·유망 단계, 관심 필요는 관심(attention) 단계, 이탈 위험은 위험(risk) 단계의 세그먼트입니다.',
@@ -37,7 +37,7 @@ export default {
 	segmentRiskNote: '이탈 위험 그룹과 관심 필요 그룹의 세그먼트를 비교합니다.',
 	riskTip: (group, customers, revenue) => `${group}<br>고객 ${customers}명, 매출 ${revenue}`,
 
-	timingTitle: (slow, quick) => `재구매 고객의 ${quick}는 30일 이내, ${slow}는 90일이 지나서 재구매`,
+	timingTitle: (segment, slow, quick) => `${segment ? `${segment}: ` : ''}재구매 고객의 ${quick}는 30일 이내, ${slow}는 90일이 지나서 재구매`,
 	timingQuestion: '두 번째 주문까지 얼마나 걸리는가?',
 	timingUnit: '첫 주문부터 두 번째 주문까지 걸린 일수별 재구매 고객 수',
 	timingNote: '두 번째 주문이 있는 고객만 포함하므로 신규 고객은 빨리 재구매한 경우에만 나타납니다. 전체 고객 대비 재구매율은 아래 곡선을 참고하십시오. 빠름: 30일 이내, 보통: 60일 이내.',
@@ -51,7 +51,7 @@ export default {
 	curveQuestion: '첫 구매 고객은 얼마나 재구매하는가?',
 	curveUnit: '첫 구매 고객 전체 대비 누적 재구매율. 음영: 95 % 신뢰구간',
 	curveX: '첫 주문 후 일수 (아래: 관찰 중인 고객 수)',
-	curveNote: (last) => `Kaplan–Meier 추정: 아직 재구매하지 않은 고객은 모델 기준 시점까지 관찰된 기간만큼만 반영하므로(중도절단) 신규 고객 때문에 재구매율이 낮아 보이지 않습니다. 관찰 중인 고객이 30명 미만이 되는 ${last}일에서 곡선이 끝납니다.`,
+	curveNote: (last) => `Kaplan–Meier 추정: 아직 재구매하지 않은 고객은 모델 기준 시점까지 관찰된 기간만큼만 반영하므로(중도절단) 신규 고객 때문에 재구매율이 낮아 보이지 않습니다. 이후에는 관찰 중인 고객이 30명 미만이므로 곡선은 ${last}일까지만 표시합니다.`,
 	curveDay: (day) => `${day}일차`,
 	curveTip: (atRisk, repurchased, censored) => `관찰 중인 고객: ${atRisk}명<br>이 날의 재구매: ${repurchased}명<br>관찰 종료: ${censored}명`
 };

@@ -5,7 +5,7 @@ export default {
 	cohortTitle: (last, rate, low, high) => `${last ? `최근 ${last}개 코호트` : '전체 코호트'}의 첫 구매 다음 달 리텐션 ${rate}${low === high ? '' : `, 코호트별 ${low} ~ ${high}`}`,
 	cohortQuestion: '월별로 어떤 고객이 다시 구매하는가?',
 	cohortUnit: '리텐션(%): 해당 월에 구매한 코호트 고객의 비율. 코호트: 첫 주문 월 (고객 수)',
-	cohortNote: '월은 달력 기준이며, 모두가 구매한 0개월차는 제외했습니다. *와 점선: 아직 끝나지 않은 달. 회색: 고객 30명 미만 코호트로, 구매자 한 명이 3 %를 넘으므로 색상 척도에서 제외했습니다.',
+	cohortNote: '월은 달력 기준이며, 모두가 구매한 0개월차는 제외했습니다. *와 점선: 아직 끝나지 않은 달. 회색: 고객 30명 미만 코호트로, 구매자 한 명이 3 %를 넘으므로 색상 척도에서 제외했습니다. 다른 칸도 구매자 수가 적으므로 한 칸의 차이는 우연일 수 있습니다.',
 	cohortX: '첫 주문 후 경과 개월',
 	rate: '리텐션',
 	shown: '코호트',
@@ -14,9 +14,7 @@ export default {
 	cohortTip: (month, since, rate, active, customers) => `${month} 코호트, ${since}개월차<br><b>${rate}</b><br>고객 ${customers}명 중 ${active}명`,
 	unfinished: '아직 끝나지 않은 달',
 
-	averageTitle: (first, last) => last
-		? `평균 리텐션: ${first.months}개월차 ${first.rate}, ${last.months}개월차 ${last.rate}`
-		: `평균 리텐션: ${first.months}개월차 ${first.rate}`,
+	averageTitle: (first, last) => `평균 리텐션: ${first.months}개월차 ${first.rate} (${first.bounds})${last ? `, ${last.months}개월차 ${last.rate} (${last.bounds})` : ''}`,
 	averageQuestion: '리텐션은 어떻게 이어지는가?',
 	averageUnit: '첫 주문 후 경과 개월별 평균 리텐션. 음영: 95 % 신뢰구간',
 	averageX: '첫 주문 후 경과 개월',
