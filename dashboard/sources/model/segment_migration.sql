@@ -1,5 +1,5 @@
--- One row per number of days back, segment then and segment now. The function reads the order lines with the rights of the model's
--- owner, so that a reader may not call it: then a row of NULLs.
+-- One row per number of days back, segment then and segment now. Only the owner of the model may call the function, which reads
+-- the order lines: for others a row of NULLs.
 SELECT v.*
 FROM (SELECT) AS one
 LEFT JOIN (SELECT p.days_back, m.*
@@ -7,8 +7,7 @@ LEFT JOIN (SELECT p.days_back, m.*
            CROSS JOIN overview AS o
            CROSS JOIN settings AS s
            CROSS JOIN LATERAL XMLTABLE('/table/row'
-               PASSING CASE WHEN (SELECT has_function_privilege(oid, 'EXECUTE') FROM pg_proc
-                                  WHERE proname = 'segment_migration' AND pronamespace = quote_ident(current_schema())::regnamespace)
+               PASSING CASE WHEN (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'settings'::regclass)
                             THEN query_to_xml(format('SELECT * FROM segment_migration(%L)',
                                 o.as_of AT TIME ZONE coalesce(s.time_zone, 'UTC') - make_interval(days => p.days_back)),
                                 false, false, '') END
