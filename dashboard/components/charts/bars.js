@@ -2,14 +2,14 @@ import { ink } from '../colours.js';
 
 // Horizontal bars, the first of categories on top, with the text of each bar beside it, or in it where inside and long enough. Each of
 // series: { name, colour, items }, its items one per category: { value, text, tip, faint }; a value of null is no bar, tip what the pointer
-// shows, faint a bar to be read with care. stacked: the series in one bar. max: where the axis ends; room: for the texts, in pixels.
+// shows below its names, faint a bar to be read with care. stacked: the series in one bar. max: where the axis ends; room: for the texts, in pixels.
 export function bars({ categories, series, stacked = false, inside = false, room = 120, max }) {
 	// a bar inside which there is no room for its text
 	const label = (smallest) => ({ formatter: ({ data }) => (data.value === null || (inside && data.value < smallest * max) ? '' : data.text) });
 	return {
 		grid: { left: 10, right: inside ? 4 : room, top: series.length > 1 ? 34 : 4, bottom: 4, containLabel: true },
 		legend: { show: series.length > 1, top: 0, left: 0, itemGap: 14, data: series.map((s) => s.name) },
-		tooltip: { formatter: ({ data }) => data.tip },
+		tooltip: { formatter: ({ name, seriesName, data }) => `<b>${name}</b>, ${seriesName}<br>${data.tip}` },
 		xAxis: { type: 'value', min: 0, max, show: false },
 		yAxis: { type: 'category', inverse: true, data: categories, axisTick: { show: false }, axisLine: { show: false }, axisLabel: { interval: 0 } },
 		series: series.map((s) => ({

@@ -36,7 +36,7 @@ export default {
 	segmentRiskQuestion: 'Which segments are at stake?',
 	segmentRiskUnit: 'Share of the customers and of the revenue, by segment',
 	segmentRiskNote: 'At stake: segments of the groups churn risk and attention.',
-	riskTip: (group, customers, revenue) => `${group}<br>${customers} customers, revenue ${revenue}`,
+	riskTip: (customers, revenue) => `${customers} customers, revenue ${revenue}`,
 
 	timingTitle: (segment, slow, quick) => `${segment ? `${segment}: of` : 'Of'} those who order again, ${quick} do within 30 days, ${slow} after more than 90`,
 	timingQuestion: 'How long do customers take to the second order?',

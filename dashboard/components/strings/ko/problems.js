@@ -35,7 +35,7 @@ export default {
 	segmentRiskQuestion: '어떤 세그먼트가 위험한가?',
 	segmentRiskUnit: '세그먼트별 고객 비중과 매출 비중',
 	segmentRiskNote: '이탈 위험 그룹과 관심 필요 그룹의 세그먼트를 비교합니다.',
-	riskTip: (group, customers, revenue) => `${group}<br>고객 ${customers}명, 매출 ${revenue}`,
+	riskTip: (customers, revenue) => `고객 ${customers}명, 매출 ${revenue}`,
 
 	timingTitle: (segment, slow, quick) => `${segment ? `${segment}: ` : ''}재구매 고객의 ${quick}는 30일 이내, ${slow}는 90일이 지나서 재구매`,
 	timingQuestion: '두 번째 주문까지 얼마나 걸리는가?',
