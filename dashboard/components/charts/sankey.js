@@ -1,5 +1,7 @@
 import { segmentColour } from '../colours.js';
 import { number } from '../format.js';
+import { html } from '../html.js';
+import { twoLines } from './lines.js';
 
 // Who is in no segment.
 const nobody = '#4b5563';
@@ -21,14 +23,14 @@ export function sankey(flows) {
 		.sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity))
 		.map((n) => ({
 			...n, depth, label: { position }, itemStyle: { color: n.rank === null ? nobody : segmentColour(n.rank), borderWidth: 0 },
-			tip: `${n.title}: ${number(n.value)}`
+			tip: `${html(n.title)}: ${number(n.value)}`
 		}));
 	return {
 		tooltip: { formatter: ({ data }) => data.tip },
 		series: [{
 			type: 'sankey', left: 2, right: 2, top: 4, bottom: 4, nodeWidth: 14, nodeGap: 14, layoutIterations: 0, draggable: false,
 			label: {
-				fontSize: 12, color: '#1b2430', textBorderColor: 'white', textBorderWidth: 3, formatter: ({ data }) => `${data.title} ${number(data.value)}`
+				fontSize: 12, color: '#1b2430', textBorderColor: 'white', textBorderWidth: 3, formatter: ({ data }) => `${twoLines(data.title)} ${number(data.value)}`
 			},
 			lineStyle: { color: 'source', opacity: 0.32, curveness: 0.5 },
 			emphasis: { focus: 'adjacency' },

@@ -86,7 +86,8 @@ export const names = {
 		},
 		note: {
 			'Each customer counts once, for the first campaign that addresses him': '고객은 처음 해당하는 캠페인에서 한 번만 집계'
-		}
+		},
+		migration: { New: '신규', Gone: '이탈' }
 	},
 	en: {
 		dimension: { first_category: 'first category' },
