@@ -141,12 +141,11 @@ check_model() {
 
 # The driver's sslmode means other things than libpq's: what psql did is done again. Encrypted, t or f.
 encrypt_as() {
-	local certificates=${PGSSLROOTCERT:-$HOME/.postgresql/root.crt}
 	case $1,${PGSSLMODE:-} in
 		f,*) export PGSSLMODE=disable ;;
 		t,verify-*)
 			export PGSSLMODE=verify-full
-			[ ! -f "$certificates" ] || export NODE_EXTRA_CA_CERTS=$certificates
+			certificates=${PGSSLROOTCERT:-$HOME/.postgresql/root.crt}
 			;;
 		*) export PGSSLMODE=no-verify ;;
 	esac
@@ -155,6 +154,7 @@ encrypt_as() {
 # ---------- build and serve ----------
 
 evidence() {
+	[ ! -f "${certificates:-}" ] || local -x NODE_EXTRA_CA_CERTS=$certificates
 	quietly timeout --foreground "$1" node_modules/.bin/evidence "${@:2}" </dev/null
 }
 

@@ -20,8 +20,9 @@ function* leaves(texts, path = '') {
 say('both languages have the same files', readdirSync(`${folder}/ko`).sort().join(' '), files.join(' '));
 for (const file of files) {
 	const [en, ko] = [[...leaves(await read(`en/${file}`))], [...leaves(await read(`ko/${file}`))]];
-	const kinds = (texts) => texts.map(([path, kind]) => `${path}: ${kind}`).sort().join('\n');
-	say(`${file}: the same texts in both languages`, kinds(ko), kinds(en));
+	const kinds = (texts) => texts.map(([path, kind]) => `${path}: ${kind}`);
+	const only = (some, others) => kinds(some).filter((k) => !kinds(others).includes(k)).join('\n');
+	say(`${file}: the same texts in both languages`, only(ko, en), only(en, ko));
 	// what a function of the language itself says is seen on the pages
 	const english = ko.filter(([, kind, text]) => kind === 'string' && words(text).length > 0);
 	say(`${file}: no English in Korean`, english.map(([path, , text]) => `${path}: ${text}`).join('\n'), '');

@@ -10,9 +10,9 @@ export function say(fact, got, expected) {
 }
 
 // Abbreviations and names that Korean texts write in Latin letters.
-const latin = new Set(['VIP', 'ROI', 'ROAS', 'CSV', 'RFM', 'LTV', 'UTC', 'API', 'SQL', 'PostgreSQL', 'Evidence', 'English', 'Kaplan', 'Meier', 'Wilson', 'Welch']);
+const latin = new Set(['campaigns', 'VIP', 'ROI', 'ROAS', 'CSV', 'RFM', 'LTV', 'UTC', 'API', 'SQL', 'PostgreSQL', 'Evidence', 'English', 'Kaplan', 'Meier', 'Wilson', 'Welch']);
 
-// The English words of a text: two Latin letters or more; not codes such as R5, nor what is in the set given.
+// The English words of a text: two Latin letters or more; not the names of relations and columns, nor what is in the set given.
 export function words(text, known = new Set()) {
-	return (text.match(/\p{Script=Latin}[\p{Script=Latin}'’]+/gu) ?? []).filter((w) => !latin.has(w) && !known.has(w.toLowerCase()));
+	return (text.replace(/\w+_\w+|\([a-z_, ]+\)/g, '').match(/\p{Script=Latin}[\p{Script=Latin}'’]+/gu) ?? []).filter((w) => !latin.has(w) && !known.has(w.toLowerCase()));
 }
