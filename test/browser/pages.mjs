@@ -50,8 +50,7 @@ async function open(language, locale = 'en-US', width = 1280) {
 // What every figure shows: its title, the canvases in it by their coloured and other pixels, and a number that stands for the drawing.
 function look() {
 	return [...document.querySelectorAll('figure.chart-figure')].map((figure) => {
-		const seen = { title: figure.querySelector('h2')?.innerText ?? '', nothing: !!figure.querySelector('.nothing'), canvases: 0, coloured: 0, inked: 0, colours: 0, hash: 0 };
-		const colours = new Set();
+		const seen = { title: figure.querySelector('h2')?.innerText ?? '', nothing: !!figure.querySelector('.nothing'), canvases: 0, coloured: 0, inked: 0, hash: 0 };
 		for (const canvas of figure.querySelectorAll('canvas')) {
 			seen.canvases += 1;
 			if (!canvas.width || !canvas.height) continue;
@@ -61,14 +60,10 @@ function look() {
 				const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
 				if (Math.min(r, g, b) > 250) continue;
 				seen.inked += 1;
-				if (Math.max(r, g, b) - Math.min(r, g, b) > 24) {
-					seen.coloured += 1;
-					colours.add((r >> 5) * 64 + (g >> 5) * 8 + (b >> 5));
-				}
+				if (Math.max(r, g, b) - Math.min(r, g, b) > 24) seen.coloured += 1;
 				seen.hash = (seen.hash * 31 + i + r * 7 + g * 5 + b) | 0;
 			}
 		}
-		seen.colours = colours.size;
 		return seen;
 	});
 }
@@ -142,11 +137,12 @@ async function read(page, width) {
 async function inspect(page, what, width) {
 	const text = await read(page, width);
 	const figures = await page.evaluate(look);
-	// a line on axes has few pixels; a chart without its data has no colour
-	const blank = figures.filter((f) => f.canvases > 0 && (f.inked < 300 || (kind === 'full' && f.coloured < 150)));
+	// a chart without its data has no colour; but some segments are grey
+	const coloured = kind === 'full' && !segmentAt(new URL(page.url()).pathname);
+	const blank = figures.filter((f) => f.canvases > 0 && (f.inked < 300 || (coloured && f.coloured < 150)));
 	say(`${what} ${width}: every chart paints`, blank.map((f) => `${f.title}: ${f.coloured} coloured of ${f.inked}`).join('\n'), '');
 	// a segment may have nothing to show in a figure
-	if (kind === 'full' && !segmentAt(new URL(page.url()).pathname)) say(`${what} ${width}: no figure is empty`, figures.filter((f) => f.nothing).map((f) => f.title).join('\n'), '');
+	if (coloured) say(`${what} ${width}: no figure is empty`, figures.filter((f) => f.nothing).map((f) => f.title).join('\n'), '');
 	say(`${what} ${width}: only figures and words`, (text.match(/.*(undefined|NaN|\bnull\b|\[object|Invalid|Infinity).*/g) ?? []).join('\n'), '');
 	const [has, may] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
 	say(`${what} ${width}: no wider than the window`, has <= may ? 'fits' : `${has} > ${may}`, 'fits');
@@ -182,6 +178,18 @@ async function checkFigures(page, path) {
 	say(`${kind} ${path} and all are there`, wanted.filter((key) => row[key] !== null && !figures.some(([k]) => k === key)).join(' '), '');
 }
 
+// Whether a row of a table is that of a value of a dimension: its customers, then the share of each segment.
+function isBreakdown(row) {
+	const [[, name], [, customers], ...shares] = row;
+	const dimensions = new Set(views.segment_breakdown.map((r) => r.dimension));
+	return [...dimensions].some((dimension) => {
+		const parts = views.segment_breakdown.filter((r) => r.dimension === dimension && r.value === name);
+		const all = parts.reduce((sum, r) => sum + r.customers, 0);
+		const of = (rank) => parts.filter((r) => r.segment_rank === rank).reduce((sum, r) => sum + r.customers, 0);
+		return shows(customers, all, 'customers') && shares.every(([column, text]) => shows(text, of(Number(column.slice(1))) / all, column));
+	});
+}
+
 async function checkTable(page, path, table) {
 	const view = await table.getAttribute('data-view');
 	const what = `${kind} ${path} table ${view}:`;
@@ -191,7 +199,8 @@ async function checkTable(page, path, table) {
 	const cells = await table.$$eval('tbody tr', (all) => all.map((tr) => [...tr.querySelectorAll('[data-column]')].map((c) => [c.dataset.column, c.innerText.trim()])));
 	const shown = cells.filter((row) => row.length > 0);
 	// a row of the table is right when one row of the view has all of its figures
-	const wrong = shown.filter((row) => !rows.some((r) => row.every(([column, text]) => !columns.has(column) || shows(text, r[column], column))));
+	const right = view === 'segment_breakdown' ? isBreakdown : (row) => rows.some((r) => row.every(([column, text]) => !columns.has(column) || shows(text, r[column], column)));
+	const wrong = shown.filter((row) => !right(row));
 	say(`${what} every cell is that of the view`, wrong.map((row) => JSON.stringify(row)).join('\n'), '');
 	if (path === '/segments/' && view === 'segments') say(`${what} all rows`, shown.length, rows.length);
 

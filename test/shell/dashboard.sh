@@ -8,35 +8,38 @@ set -euo pipefail
 . "$RFM_SOURCE_DIR/test/shell/include/tap.sh"
 
 export PGDATABASE=dashboard_test
-directory=$(mktemp -d) server=
+directory=$(mktemp -d)
 dashboard=$directory/dashboard
 
 finish() {
-	[ -z "$server" ] || kill "$server" 2>/dev/null || :
-	wait
+	end_jobs
 	rm -rf "$directory"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM HUP
 
-# Runs a script that prints TAP without numbers, numbers its lines, and tells whether it came to its end: NAME [ARGUMENT ...]
-browse() {
-	local line status=0
-	timeout 1200 node "$dashboard/test/$1.mjs" "${@:2}" >"$directory/tap" 2>"$directory/error" </dev/null || status=$?
-	while read -r line; do
+# Runs a script that prints TAP without numbers, for number_lines: NAME [ARGUMENT ...]
+run_script() {
+	local status=0
+	timeout 1200 node "$dashboard/test/$1.mjs" "${@:2}" </dev/null 2>&1 || status=$?
+	[ "$status" = 0 ] && echo "ok - $1 came to its end" || echo "not ok - $1 came to its end"
+}
+
+# Numbers the lines that a script printed.
+number_lines() {
+	local line
+	while IFS= read -r line; do
 		case $line in
 			ok\ * | not\ ok\ *)
 				tests=$((tests + 1))
 				echo "${line/ok -/ok $tests -}"
 				;;
-			*) printf '%s\n' "$line" ;;
+			*) printf '# %s\n' "${line#\# }" ;;
 		esac
-	done <"$directory/tap"
-	sed 's/^/# /' "$directory/error"
-	is "$* came to its end" "$status" 0
+	done
 }
 
-# What dashboard.sh says when it must not build.
+# What dashboard.sh says when it will not build.
 refusal() {
 	bash "$dashboard/dashboard.sh" "$@" 2>&1 || :
 }
@@ -83,12 +86,9 @@ is 'a service of libpq' "$(PGSERVICEFILE=$directory/service.conf PGSERVICE=shop 
 is 'which there is not' "$(PGSERVICEFILE=$directory/service.conf PGSERVICE=second refusal build)" '*there is no service "second" in *'
 port=$(free_port)
 node -e "require('node:net').createServer().listen($port, '127.0.0.1', () => console.log('listens'))" >"$directory/listener" &
-server=$!
 until [ -s "$directory/listener" ]; do sleep 0.1; done
 is 'a port that is in use, before anything is built' "$(PORT=$port refusal start)" "rfm_segments: port $port is in use: PORT=NUMBER chooses another one"
-kill "$server"
-wait "$server" || :
-server=
+end_jobs
 is 'nothing built yet' "$(PORT=$port refusal serve)" "rfm_segments: nothing has been built yet: run 'make dashboard'"
 is 'nothing was written' "$(cd "$dashboard" && ls -d node_modules .evidence build 2>/dev/null || :)" ''
 
@@ -112,7 +112,7 @@ done
 
 # ---------- the texts ----------
 
-browse strings "$dashboard"
+number_lines < <(run_script strings "$dashboard")
 
 # ---------- the pages ----------
 
@@ -125,39 +125,62 @@ fi
 
 # Writes the rows of the views of a model, and of what else the dashboard reads: MODEL DIRECTORY
 expect() {
-	local view
-	mkdir "$2"
+	local view file
 	for view in $(sql -v model="$1" <<<"SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = :'model' AND c.relkind = 'v' AND c.relname NOT IN ('customers', 'segment_history')
 				AND obj_description(c.oid, 'pg_class') NOT LIKE 'Internal.%'"); do
-		sql -v model="$1" -v view="$view" <<<"SELECT coalesce(jsonb_agg(to_jsonb(v)), '[]') FROM :\"model\".:\"view\" AS v" >"$2/$view.json"
+		sql -v model="$1" -v view="$view" <<<"SELECT coalesce(json_agg(v), '[]') FROM :\"model\".:\"view\" AS v" >"$2/$view.json"
+	done
+	for file in "$dashboard"/sources/model/*.sql; do
+		view=$(basename "$file" .sql)
+		[ -f "$2/$view.json" ] || { cat <(echo 'SELECT json_agg(v) FROM (') "$file" <(echo ') AS v') |
+			PGOPTIONS="-c search_path=$(sed 's/[ \\]/\\&/g' <<<"$3")" sql >"$2/$view.json"; }
 	done
 }
 
-# Builds the pages of a model, serves and looks at them: MODEL ROLE KIND
+# Builds the pages of a model into a place of their own: MODEL ROLE KIND
+build() {
+	local site=$directory/$3
+	mkdir -p "$site/dashboard" "$site/expected"
+	expect "$1" "$site/expected" "$(sql -v model="$1" <<<"SELECT quote_ident(:'model')")"
+	MODEL=$1 PGUSER=$2 bash "$dashboard/dashboard.sh" build >"$site/log" 2>&1 || sed 's/^/# /' "$site/log"
+	is "$3: the site is built" "$(tail -n 1 "$site/log")" 'The site is in dashboard/build.'
+	mv "$dashboard/build" "$site/dashboard"
+	cp "$dashboard/dashboard.sh" "$site/dashboard"
+	ln -s "$dashboard/node_modules" "$site/dashboard"
+	ln -s "$directory/test" "$site"
+	is "$3: from aggregates" "$(grep -rlF segment_rank "$site/dashboard/build/data" | head -n 1)" '*.parquet'
+	is "$3: no row of a customer in it" "$(grep -rlE 'customer_id|first_order_at|last_order_at' "$site/dashboard/build" \
+		--include='*.parquet' --include='*.json' --include='*.arrow' || :)" ''
+}
+
+# Serves what was built and looks at it: MODEL KIND
 look_at() {
-	local port
+	local port server site=$directory/$2
 	port=$(free_port)
-	expect "$1" "$directory/expected_$3"
-	MODEL=$1 PGUSER=$2 bash "$dashboard/dashboard.sh" build >"$directory/log" 2>&1 || sed 's/^/# /' "$directory/log"
-	is "$3: the site is built" "$(tail -n 1 "$directory/log")" 'The site is in dashboard/build.'
-	is "$3: from aggregates" "$(grep -rlF segment_rank "$dashboard/build/data" | head -n 1)" '*.parquet'
-	is "$3: no row of a customer in it" "$(grep -rlE 'customer_id|first_order_at|last_order_at' "$dashboard/build" --include='*.parquet' --include='*.json' --include='*.arrow' || :)" ''
-	PORT=$port bash "$dashboard/dashboard.sh" serve >"$directory/served" 2>&1 &
+	PORT=$port bash "$site/dashboard/dashboard.sh" serve >"$site/served" 2>&1 &
 	server=$!
-	until grep -q "http://127.0.0.1:$port/" "$directory/served"; do
+	until grep -qF "http://127.0.0.1:$port/" "$site/served"; do
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.1
 	done
-	is "$3: the site is served" "$(cat "$directory/served")" "*http://127.0.0.1:$port/*Ctrl-C ends it.*"
-	browse pages "http://127.0.0.1:$port" "$directory/expected_$3" "$1" "$3"
-	kill "$server" 2>/dev/null || :
+	sed 's/^/# /' "$site/served"
+	run_script pages "http://127.0.0.1:$port" "$site/expected" "$1" "$2"
+	kill "$server"
 	wait "$server" || :
-	server=
-	is "$3: and no longer" "$( (: <"/dev/tcp/127.0.0.1/$port") 2>&1 || echo refused)" '*refused'
+	(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && echo "not ok - $2: the server ends" || echo "ok - $2: the server ends"
 }
 
-look_at shop postgres full
-look_at "$few" dashboard_reader few
-look_at empty postgres empty
+build shop postgres full
+build "$few" dashboard_reader few
+build empty postgres empty
+
+look_at shop full >"$directory/full/tap" 2>&1 &
+look_at "$few" few >"$directory/few/tap" 2>&1 &
+look_at empty empty >"$directory/empty/tap" 2>&1 &
+wait
+for kind in full few empty; do
+	number_lines <"$directory/$kind/tap"
+	is "$kind: looked at" "$(tail -n 1 "$directory/$kind/tap")" "ok - $kind: the server ends"
+done
 done_testing
