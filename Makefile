@@ -5,6 +5,7 @@
 #   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
 #   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
 #   make demo-stop             ends the demo and removes its server
+#   make dashboard [MODEL=shop] [PORT=3000]    pages about a model, of the demo or where PGHOST and so on point
 #   make bench [SCALE=10] [ROUNDS=3]    measurements beside hand-written SQL, DuckDB and pandas, in a private server
 #   make dist                  the archive for PGXN, from the last commit
 
@@ -49,7 +50,7 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test demo demo-stop bench dist
+.PHONY: test demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
@@ -59,6 +60,9 @@ demo:
 
 demo-stop:
 	@bash demo/demo.sh stop
+
+dashboard:
+	@bash dashboard/dashboard.sh start
 
 bench:
 	@bash bench/bench.sh

@@ -99,6 +99,9 @@ missing_packages() {
 	[ -f "$(postgres_path pgxs)" ] || echo "postgresql-server-dev-$major"
 	if [ "$purpose" = test ]; then
 		command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
+		command -v node >/dev/null || echo nodejs
+		command -v npm >/dev/null || echo npm
+		command -v chromium >/dev/null || echo chromium
 		[ -f "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap"
 		[ -f "$extensions/plpgsql_check.control" ] || echo "postgresql-$major-plpgsql-check"
 		command -v javac >/dev/null || echo default-jdk-headless

@@ -1,5 +1,6 @@
 import { scale } from '../colours.js';
 import { money, number } from '../format.js';
+import { html } from '../html.js';
 
 // Rectangles with the area of a count, coloured by an average. Each of items: { name, size, average }; labels: { size, average }.
 export function treemap(items, labels) {
@@ -7,7 +8,7 @@ export function treemap(items, labels) {
 	const highest = Math.max(...averages, 0);
 	return {
 		tooltip: {
-			formatter: ({ data }) => `<b>${data.name}</b><br>${labels.size}: ${number(data.value[0])}<br>${labels.average}: ${money(data.value[1])}`
+			formatter: ({ data }) => `<b>${html(data.name)}</b><br>${labels.size}: ${number(data.value[0])}<br>${labels.average}: ${money(data.value[1])}`
 		},
 		visualMap: {
 			type: 'continuous', dimension: 1, min: Math.min(...averages, 0), max: highest || 1, inRange: { color: scale },
