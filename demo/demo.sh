@@ -53,6 +53,10 @@ start() {
 
 		    psql -h $directory -U postgres thelook
 
+		In a browser, as charts and tables:
+
+		    make dashboard
+
 		The server runs until 'make demo-stop'.
 
 	TEXT
