@@ -163,10 +163,12 @@ look_at() {
 	PORT=$port bash "$site/dashboard/dashboard.sh" serve >"$site/served" 2>&1 &
 	server=$!
 	until grep -qF "http://127.0.0.1:$port/" "$site/served"; do
-		kill -0 "$server" 2>/dev/null || break
+		kill -0 "$server" 2>/dev/null || {
+			cat "$site/served"
+			return 1
+		}
 		sleep 0.1
 	done
-	sed 's/^/# /' "$site/served"
 	run_script pages "http://127.0.0.1:$port" "$site/expected" "$1" "$2" &
 	wait "$!"
 	kill "$server"
