@@ -154,18 +154,23 @@ build() {
 		--include='*.parquet' --include='*.json' --include='*.arrow' || :)" ''
 }
 
-# Serves what was built and looks at it: MODEL KIND
+# Serves what was built and looks at it, as a job of its own: MODEL KIND
 look_at() {
 	local port server site=$directory/$2
+	trap end_jobs EXIT
+	trap 'exit 1' TERM
 	port=$(free_port)
 	PORT=$port bash "$site/dashboard/dashboard.sh" serve >"$site/served" 2>&1 &
 	server=$!
 	until grep -qF "http://127.0.0.1:$port/" "$site/served"; do
-		kill -0 "$server" 2>/dev/null || break
+		kill -0 "$server" 2>/dev/null || {
+			cat "$site/served"
+			return 1
+		}
 		sleep 0.1
 	done
-	sed 's/^/# /' "$site/served"
-	run_script pages "http://127.0.0.1:$port" "$site/expected" "$1" "$2"
+	run_script pages "http://127.0.0.1:$port" "$site/expected" "$1" "$2" &
+	wait "$!"
 	kill "$server"
 	wait "$server" || :
 	(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && echo "not ok - $2: the server ends" || echo "ok - $2: the server ends"
