@@ -1,8 +1,9 @@
 const measures = {
-	second: { name: 'Second order within a year', in: 'second orders within a year' },
-	after: { name: 'Revenue after the first order', in: 'revenue after the first order' },
-	vip: { name: 'VIP share', in: 'VIP share' }
+	second: { name: 'Second order within a year' },
+	after: { name: 'Revenue after the first order' },
+	vip: { name: 'VIP share' }
 };
+const within = { second: 'second orders within a year', after: 'revenue after the first order', vip: 'VIP share' };
 const levels = { category: 'categories', brand: 'brands', product: 'products' };
 const some = (names) => (names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', '));
 
@@ -17,7 +18,7 @@ export default {
 	customersCount: (n) => `${n} customers`,
 	average: 'All:',
 	gatewayQuestion: 'Which first purchase makes good customers?',
-	gatewayOverlap: (n, level, measure) => `The intervals of all ${n} ${levels[level]} overlap: no proven difference in ${measures[measure].in}`,
+	gatewayOverlap: (n, level, measure) => `The intervals of all ${n} ${levels[level]} overlap: no proven difference in ${within[measure]}`,
 	gatewayOut: (above, below, measure) =>
 		`${measures[measure].name} ${[above.length ? `above the average: ${some(above)}` : '', below.length ? `below the average: ${some(below)}` : ''].filter(Boolean).join('; ')}`,
 	gatewayApart: (upper, lower, measure) => `${measures[measure].name}: ${upper} lies clearly above ${lower}`,
