@@ -15,9 +15,9 @@ export function number(x, digits = 0) {
 	return missing(x) ? '–' : format({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(x);
 }
 
-// A fraction as percent: 0.0839 is 8.4 %.
+// A fraction as percent: 0.0839 is 8.4 %, on one line.
 export function percent(x, digits = 1) {
-	return missing(x) ? '–' : `${number(100 * x, digits)} %`;
+	return missing(x) ? '–' : `${number(100 * x, digits)}\u00a0%`;
 }
 
 // A sum of money, without cents from 1,000 on.

@@ -93,7 +93,7 @@ const headings = (page) => page.$$eval('main h1, main h2', (all) => all.map((h) 
 function shows(text, value, column) {
 	if (value === null || value === undefined) return text === '–' || text === '';
 	if (typeof value !== 'number') return text === String(value);
-	const [, figure, , decimals, sign] = text.match(/^(-?[\d,]+(\.(\d+))?)( ?%)?$/) ?? [];
+	const [, figure, , decimals, sign] = text.match(/^(-?[\d,]+(\.(\d+))?)(\u00a0%)?$/) ?? [];
 	if (figure === undefined) return false;
 	const digits = decimals?.length ?? 0;
 	const x = Number((sign && !column.endsWith('_percent') ? 100 * value : value).toFixed(digits));
