@@ -3,6 +3,8 @@
 #   make && make install       builds and installs for the server that PG_CONFIG names
 #   make installcheck          the regression tests, against an installed extension and a running server
 #   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
+#   make test-fresh            for releases: the README's commands on a new Debian 12, as root and with sudo
+#   make test-versions [VERSIONS=17]    for releases: make test on PostgreSQL 15, 17 and 18, each on a new Debian
 #   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
 #   make demo-stop             ends the demo and removes its server
 #   make dashboard [MODEL=shop] [PORT=3000]    pages about a model, of the demo or where PGHOST and so on point
@@ -50,10 +52,16 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test demo demo-stop dashboard bench dist
+.PHONY: test test-fresh test-versions demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+test-fresh:
+	@bash test/chroot.sh fresh
+
+test-versions:
+	@bash test/chroot.sh versions
 
 demo:
 	@bash demo/demo.sh start
