@@ -96,6 +96,7 @@ trap 'exit 1' INT TERM HUP
 case ${1:-} in
 	fresh)
 		# what a reader does; the checkout stays clean, and there is no cluster that was not there before
+		# shellcheck disable=SC2016
 		commands='make demo && make demo-stop && make test && test -z "$(git status --porcelain)" && ! ls /etc/postgresql/*/* 2>/dev/null'
 		try bookworm root "$commands"
 		try bookworm tester "$commands"
