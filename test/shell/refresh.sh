@@ -174,7 +174,7 @@ for model in stored materialized; do
 	# new settings: only what they change is replaced under the readers (a materialised view has to be made again)
 	if [ $model = stored ]; then
 		close_gate
-		sql -c "SELECT rfm.configure_model('$model', as_of => '2024-02-02')" >/dev/null
+		sql -c "SET client_min_messages = warning" -c "SELECT rfm.configure_model('$model', as_of => '2024-02-02')" >/dev/null
 		start_refresh first $model
 		first=$process
 		until_true "SELECT ($at_gate) = 1"
@@ -183,7 +183,7 @@ for model in stored materialized; do
 		open_gate
 		await $first first
 		is "$model: which come into force" "$ended$(sql -c "SELECT as_of::date FROM $model.overview")" '0 2024-02-02'
-		sql -c "SELECT rfm.configure_model('$model', as_of => '2024-02-01')" -c "CALL rfm.refresh('$model')" >/dev/null
+		sql -c "SET client_min_messages = warning" -c "SELECT rfm.configure_model('$model', as_of => '2024-02-01')" -c "CALL rfm.refresh('$model')" >/dev/null
 	fi
 
 	# cancelled, timed out, ended
@@ -251,7 +251,7 @@ for model in fragile_table fragile_materialized; do
 	old=$(sql -c "SELECT to_jsonb(o) FROM $model.overview o")
 	sql -c "CALL rfm.refresh('$model')" >/dev/null 2>&1 || :
 	is "$model: views and data change together or not at all" "$(sql -c "SELECT to_jsonb(o) FROM $model.overview o")" "$old"
-	sql -c 'UPDATE broken SET divisor = 1' -c "SELECT rfm.configure_model('$model', as_of => '2024-02-01', unset => '{recency_fractions}')" \
+	sql -c "SET client_min_messages = warning" -c 'UPDATE broken SET divisor = 1' -c "SELECT rfm.configure_model('$model', as_of => '2024-02-01', unset => '{recency_fractions}')" \
 		-c "CALL rfm.refresh('$model')" >/dev/null
 done
 sql -c 'UPDATE broken SET divisor = 0'
