@@ -183,7 +183,7 @@ serve() {
 	[ -f build/index.html ] || die "nothing has been built yet: run 'make dashboard'"
 	node_modules/.bin/vite preview --outDir build --port "$port" --strictPort --host 127.0.0.1 </dev/null >/dev/null &
 	server=$!
-	trap 'kill "$server" 2>/dev/null || :' EXIT
+	trap 'kill "$server" 2>/dev/null && wait "$server" || :' EXIT
 	trap 'exit 0' INT TERM HUP
 	until listens; do
 		kill -0 "$server" 2>/dev/null || die "the web server could not be started"

@@ -85,6 +85,9 @@ export const names = {
 			Total: '합계'
 		},
 		note: {
+			'Nobody to take an order value from: set order_value in campaigns': '주문 금액을 구할 고객이 없음: campaigns의 order_value 지정 필요',
+			'The margin of the model is not between -1 and 1: correct the costs of the products, or set margin_rate in campaigns':
+				'모델의 마진율이 -1과 1 사이가 아님: 상품 원가를 바로잡거나 campaigns의 margin_rate 지정 필요',
 			'Each customer counts once, for the first campaign that addresses him': '고객은 처음 해당하는 캠페인에서 한 번만 집계'
 		},
 		migration: { New: '신규', Gone: '이탈' }

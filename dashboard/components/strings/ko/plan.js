@@ -1,3 +1,12 @@
+import { names } from '../names.js';
+
+// Whom a campaign addresses.
+const audiences = { 'inactive promising high': '재방문 없는 유망 고가치', 'inactive promising low': '재방문 없는 유망 저가치', 'recent one-order': '최근 1회 구매' };
+const audience = (members) => {
+	const segment = members.replace(/^in the segment /, '');
+	return audiences[members] ?? `세그먼트 ${names.ko.segment[segment] ?? segment}`;
+};
+
 export default {
 	title: '무엇을 하고, 무엇을 얻는가?',
 	intro: '캠페인의 반응률과 전환율은 campaigns 테이블에 관측 고객 수가 입력되기 전까지는 측정값이 아니라 가정입니다.',
@@ -23,7 +32,10 @@ export default {
 	roiQuestion: '캠페인의 수익과 비용은?',
 	roiUnit: 'campaigns 테이블의 비율에 따른 기댓값, 금액은 주문 라인의 단위',
 	roiNote: '순이익은 추가 매출의 마진에서 비용을 뺀 값이고, 비용은 모든 구매자의 인센티브, 운영비, 접촉비, 고정비의 합입니다. 기준 구매율은 캠페인 없이도 구매했을 고객의 비율입니다. ROI = 순이익 ÷ 비용, ROAS = 추가 매출 ÷ 비용.',
-	note: (text) => text?.replace(/^ROI is (-?\d+) % by construction: .*$/, 'ROI $1 %는 계산 구조의 결과: 반응과 무관하게 마진율, 인센티브율, 운영비율만으로 정해짐'),
+	note: (text) => text
+		?.replace(/^ROI is (-?\d+) % by construction: .*$/, 'ROI $1 %는 계산 구조의 결과: 반응과 무관하게 마진율, 인센티브율, 운영비율만으로 정해짐')
+		.replace(/^It addresses nobody: no customer is (.+?)(, or the model has no visits to tell)?$/, (_, members, visits) =>
+			`대상 없음: ${audience(members)}에 해당하는 고객이 없음${visits ? ' (또는 모델에 방문 데이터가 없음)' : ''}`),
 	columns: {
 		campaign: '캠페인', audience: '대상 고객', response: '반응률', conversion: '전환율', baseline: '기준 구매율', added: '추가 매출', cost: '비용',
 		net: '순이익', range: '5–95 %', roi: 'ROI', roas: 'ROAS'
