@@ -170,3 +170,32 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.compile_model(text) IS
     'Internal. Brings the views of a model in line with its settings; says so when the profiles must all be computed again.';
+
+-- 90_grants: the first refresh after an update is no full rebuild because grants were repeated
+
+CREATE OR REPLACE FUNCTION rfm.grant_reading(model text, roles text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass;
+    routine  regprocedure;
+    grantees text := (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ') FROM unnest(roles) r);
+BEGIN
+    IF grantees IS NOT NULL THEN
+        -- neither schema nor functions again, which would look like other ones to contract_state
+        IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) g
+                WHERE n.nspname = model AND g.privilege_type = 'USAGE'
+                  AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
+        END IF;
+        FOREACH relation IN ARRAY rfm.public_relations(model) LOOP
+            EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
+        END LOOP;
+        FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
+            IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) g
+                    WHERE p.oid = routine AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
+            END IF;
+        END LOOP;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.grant_reading(text, text[]) IS 'Internal. Grants what readers of a model need.';

@@ -169,7 +169,7 @@ for version in "${versions[@]}"; do
 		SELECT count(*) FROM before b LEFT JOIN pg_proc p ON p.oid = b.oid WHERE p.xmin::text IS DISTINCT FROM b.made;
 	SQL
 	)" 0
-	sql -U upgrade_owner -c "DELETE FROM base.lines WHERE customer_id = 'c2'" -c "UPDATE base.accounts SET channel = 'new' WHERE customer_id = 'c3'"
+	sql -U upgrade_owner -c "DELETE FROM base.lines WHERE customer_id = 'c4'" -c "UPDATE base.accounts SET channel = 'new' WHERE customer_id = 'c3'"
 	refresh_all
 	answers >"$directory/answers_incremental"
 	is "$from: a changed line costs its customer" \
