@@ -17,6 +17,7 @@ MODULE_big = $(EXTENSION)
 PGFILEDESC = "rfm_segments - customer segments from order lines"
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+DATA = $(sort $(wildcard sql/updates/*.sql))
 EXTRA_CLEAN = $(OBJS:.o=.d) $(EXTENSION)-$(EXTVERSION).zip
 
 # pg_regress finds test/sql/NAME.sql and expected/NAME.out.

@@ -507,7 +507,7 @@ BEGIN
     -- waits for a refresh before it takes anything that the refresh still needs
     EXECUTE format('LOCK TABLE %I.settings IN ACCESS EXCLUSIVE MODE', model);
     schema_oid := (SELECT oid FROM pg_namespace WHERE nspname = model);
-    EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views', model) INTO made;
+    EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views WHERE position >= -1', model) INTO made;
     made := made || '{changes,tracked,segment_changes,last_build,replaced_profiles,replaced_snapshot,refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
 
     SELECT string_agg(o.description, E'\n' ORDER BY o.description COLLATE "C") INTO strangers

@@ -154,9 +154,36 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.view_grants(text) IS 'Internal. The commands that grant again what is granted on the views of a model.';
 
--- Brings the views of a model in line with its settings, rules and contract relations. A view whose SQL is unchanged is
--- not touched, so that its readers need not wait; others are replaced in place, so that grants and views of others on them
--- survive; only where columns went away or changed their type they are dropped and made again with their grants.
+-- The version of the extension that made them stands beside the SQL of the views.
+CREATE FUNCTION rfm.made_by_this_version(model text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    this boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.compiled_views v JOIN pg_extension e ON e.extname = v.name AND e.extversion = v.query'
+        ' WHERE v.position = -2)', model) INTO this;
+    RETURN this;
+END $$;
+COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
+    'Internal. Whether the functions and comments of a model were made by the version of the extension that is installed.';
+
+-- What a later version changes in the tables of a model, other than by its types, belongs here, too.
+CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM rfm.make_functions(model, settings, grouped);
+    PERFORM rfm.grant_reading(model, readers);
+    PERFORM rfm.comment_model(model);
+    EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
+    EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
+END $$;
+COMMENT ON FUNCTION rfm.complete_model(text, rfm.settings, boolean, text[]) IS
+    'Internal. Brings what goes with the views of a model up to date: functions, grants of its readers, comments.';
+
+-- Brings the views of a model in line with its settings, rules, contract relations and the version of the extension. A
+-- view whose SQL is unchanged is not touched, so that its readers need not wait; others are replaced in place, so that
+-- grants and views of others on them survive; only where columns went away or changed their type they are dropped and
+-- made again with their grants.
 CREATE FUNCTION rfm.compile_model(model text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -181,6 +208,9 @@ BEGIN
         ' WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL', model)
         INTO changed USING model, s, grouped;
     IF changed IS NULL AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
+        IF NOT rfm.made_by_this_version(model) THEN
+            PERFORM rfm.complete_model(model, s, grouped, readers);
+        END IF;
         RETURN NULL;
     END IF;
     IF changed && '{valid_lines,unique_accounts,unique_products,profiles_source}' THEN
@@ -225,9 +255,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
         ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
-    PERFORM rfm.make_functions(model, s, grouped);
-    PERFORM rfm.grant_reading(model, readers);
-    PERFORM rfm.comment_model(model);
+    PERFORM rfm.complete_model(model, s, grouped, readers);
     RETURN reason;
 END $$;
 COMMENT ON FUNCTION rfm.compile_model(text) IS

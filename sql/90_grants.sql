@@ -39,12 +39,20 @@ DECLARE
     grantees text := (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ') FROM unnest(roles) r);
 BEGIN
     IF grantees IS NOT NULL THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
+        -- neither schema nor functions again, which would look like other ones to contract_state
+        IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) g
+                WHERE n.nspname = model AND g.privilege_type = 'USAGE'
+                  AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
+        END IF;
         FOREACH relation IN ARRAY rfm.public_relations(model) LOOP
             EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
         END LOOP;
         FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
+            IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) g
+                    WHERE p.oid = routine AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
+            END IF;
         END LOOP;
     END IF;
 END $$;
