@@ -763,7 +763,9 @@ CREATE FUNCTION rfm.read_relations(model text) RETURNS text
 DECLARE
     numbers text;
 BEGIN
-    EXECUTE format('SELECT string_agg(DISTINCT f::text, '' '') FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
+    -- who may not read them may not lock them either: the refresh will fail
+    EXECUTE format('SELECT CASE WHEN bool_and(has_any_column_privilege(x.reader, x.relation, ''SELECT'')) THEN string_agg(DISTINCT f::text, '' '') END'
+        ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
         ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
     RETURN numbers;
 END $$;
