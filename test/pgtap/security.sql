@@ -1,0 +1,286 @@
+-- The attacker's side: strangers, readers, hostile owners and hostile names, each tried on all functions that the catalog
+-- lists, so that a new one is tried, too. access.sql, read.sql and tracking.sql hold what is told there already.
+\set ON_ERROR_STOP on
+SET client_min_messages = error;
+
+CREATE ROLE sec_owner;
+CREATE ROLE sec_reader;
+CREATE ROLE sec_stranger;
+CREATE ROLE sec_mallory;
+SELECT format('GRANT CREATE ON DATABASE %I TO sec_owner, sec_mallory', current_database()) \gexec
+CREATE TABLE public.canary (a text);
+INSERT INTO public.canary VALUES ('alive');
+CREATE SCHEMA base AUTHORIZATION sec_owner;
+SET ROLE sec_owner;
+-- an id, an order and an account that nobody but the owner may see
+CREATE TABLE base.lines (customer_id text, order_id text, ordered_at timestamptz, amount numeric, status text, product_id int);
+CREATE TABLE base.accounts (customer_id text, channel text, signed_up_at date, country text);
+CREATE TABLE base.products (product_id int, category text, brand text, name text, cost numeric);
+CREATE TABLE base.visits (customer_id text, session_id int, visited_at timestamptz);
+INSERT INTO base.lines SELECT 'SECRET-' || i % 40, 'HIDDEN-' || i, '2023-01-01Z'::timestamptz + i * interval '1 day', i, 'Complete', i % 3 FROM generate_series(1, 300) i;
+INSERT INTO base.lines VALUES ('SECRET-refunds', 'HIDDEN-refund', '2023-05-01', -7, 'Complete', 1), ('SECRET-old', 'HIDDEN-old', '2020-05-01', 7, 'Complete', 1);
+INSERT INTO base.accounts SELECT 'SECRET-' || i, 'web', '2022-01-01', 'Peru' FROM generate_series(0, 50) i;
+INSERT INTO base.products SELECT i, 'c' || i, 'b', 'n', 1 FROM generate_series(0, 2) i;
+INSERT INTO base.visits SELECT 'SECRET-' || i % 40, i, '2023-09-01' FROM generate_series(1, 60) i;
+\set relations '\'base.lines\', \'base.accounts\', \'base.products\', \'base.visits\', as_of => \'2023-12-01\', lookback => \'2 years\', dimensions => \'{country}\''
+SELECT rfm.create_model('shop', :relations);
+SELECT rfm.create_model('live', :relations, storage => 'view');
+SELECT rfm.create_model('matviews', :relations, storage => 'materialized');
+SELECT rfm.track_changes('shop', 'base.lines', 'customer_id');
+RESET ROLE;
+
+-- What an attempt comes to: SQLSTATE, or done; and all that it gave, its messages included.
+CREATE FUNCTION public.attempt(command text, OUT state text, OUT told text) LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+	hint text;
+	row_text text;
+BEGIN
+	state := 'done';
+	told := '';
+	BEGIN
+		IF command LIKE 'SELECT %' THEN
+			FOR row_text IN EXECUTE format('SELECT q::text FROM (%s) q', command) LOOP
+				told := told || coalesce(row_text, '');
+			END LOOP;
+		ELSE
+			EXECUTE command;
+		END IF;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+		state := SQLSTATE;
+		told := concat_ws(' ', SQLERRM, detail, hint);
+	END;
+END $$;
+
+-- A call of each function in a schema that SQL can call. Parameters have the value that samples gives to their name, else
+-- NULL; one that is tried has another.
+CREATE FUNCTION public.calls(schema_name text, samples jsonb, tried text DEFAULT NULL, value text DEFAULT NULL)
+	RETURNS TABLE (routine text, is_internal boolean, command text) LANGUAGE sql AS $$
+	SELECT format('%s.%s', p.proname, a.types), coalesce(obj_description(p.oid, 'pg_proc') LIKE 'Internal.%', false),
+	       format(CASE WHEN p.prokind = 'p' THEN 'CALL %I.%I(%s)'
+	                   WHEN p.prorettype = 'record'::regtype AND coalesce(NOT '{o,t,b}' && p.proargmodes, true) THEN 'SELECT * FROM %I.%I(%s) AS x(a text)'
+	                   ELSE 'SELECT %I.%I(%s)' END, schema_name, p.proname, a.list)
+	FROM pg_proc p CROSS JOIN LATERAL (
+		SELECT string_agg(CASE WHEN p.provariadic <> 0 AND i = p.pronargs THEN 'VARIADIC ' ELSE '' END
+			|| CASE WHEN p.proargnames[i] = tried AND t = 'text[]'::regtype THEN format('ARRAY[%L]::text[]', value)
+			        WHEN p.proargnames[i] = tried THEN format('%L::%s', value, t::regtype)
+			        ELSE format('%L::%s', samples ->> p.proargnames[i], t::regtype) END, ', ' ORDER BY i), string_agg(t::regtype::text, ',' ORDER BY i)
+		FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY u(t, i)) a(list, types)
+	WHERE p.pronamespace = schema_name::regnamespace AND p.prokind IN ('f', 'p')
+	  AND NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (p.proargtypes::oid[] || p.prorettype) AND t.typtype = 'p' AND t.typname NOT IN ('void', 'record'))
+	  AND (tried IS NULL OR tried = ANY (p.proargnames[1:p.pronargs]))
+$$;
+CREATE FUNCTION public.state() RETURNS text LANGUAGE sql AS $$
+	SELECT md5(concat((SELECT string_agg(concat(c.oid, c.relname, c.relowner, c.relacl, c.reloptions, c.relfilenode), ',' ORDER BY c.oid) FROM pg_class c
+	                   WHERE c.relnamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace, 'base'::regnamespace)),
+	                  (SELECT string_agg(concat(p.oid, p.xmin, p.proacl), ',' ORDER BY p.oid) FROM pg_proc p
+	                   WHERE p.pronamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace)),
+	                  (SELECT string_agg(l::text, ',' ORDER BY l::text) FROM shop.refresh_log l), (SELECT string_agg(l::text, ',') FROM shop.settings l)))
+$$;
+
+SELECT no_plan();
+
+-- ---------- what stands in the catalogs
+
+CREATE TEMP VIEW extension_function AS
+	SELECT p.* FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'rfm_segments';
+SELECT is_empty('SELECT oid::regprocedure FROM extension_function WHERE prosecdef OR proleakproof', 'no function of the extension has rights of its own, none claims to be leakproof');
+SELECT is_empty('SELECT oid::regprocedure FROM extension_function p WHERE proacl IS NOT NULL', 'everyone may call them, with his own rights');
+SELECT results_eq($$SELECT pg_get_userbyid(nspowner), rolsuper, has_schema_privilege('sec_stranger', 'rfm', 'CREATE'), has_schema_privilege('sec_stranger', 'rfm', 'USAGE')
+	FROM pg_namespace JOIN pg_roles r ON r.oid = nspowner WHERE nspname = 'rfm'$$, $$VALUES ('postgres'::name, true, false, true)$$, 'schema rfm belongs to a superuser, and nobody else makes things in it');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace)
+	AND prosecdef AND (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee <> proowner))$$, 'what has the rights of the owner of a model is called by nobody else');
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace)
+	AND a.grantee <> c.relowner$$, 'nobody may read a new model');
+SELECT is_empty($$SELECT n.nspname FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname IN ('shop', 'live', 'matviews') AND a.grantee <> n.nspowner$$, 'nor look into it');
+
+-- ---------- a stranger calls everything
+
+\set samples '{"relation": "base.lines", "role": "sec_reader", "reader": "sec_reader", "names": "{}", "cron": "* * * * *", "name": "customers", "query": "SELECT 1", "command": "SELECT 1", "customer_ids": "{SECRET-1}", "refresh_id": "1", "error": "x", "reason": "x", "stage": "views", "roles": "{sec_reader}", "as_of": "2023-12-01", "rules": "lifecycle", "tracked_id": "1"}'
+SELECT state() AS before \gset
+SET ROLE sec_stranger;
+CREATE TEMP TABLE stranger AS SELECT c.routine, model, c.command, a.* FROM unnest('{shop,live,matviews}'::text[]) model, calls('rfm', :'samples', 'model', model) c, attempt(c.command) a;
+CREATE TEMP TABLE stranger_own AS SELECT c.routine, c.command, a.* FROM unnest('{shop,live,matviews}'::text[]) s,
+	calls(s, '{"as_of": "2023-11-01", "from_as_of": "2023-10-01", "customer_id": "SECRET-1", "category_a": "c1", "category_b": "c2", "campaign": "3 win back At Risk"}') c, attempt(c.command) a;
+RESET ROLE;
+SELECT cmp_ok((SELECT count(*)::int FROM stranger), '>=', 150, 'a stranger tries all functions that name a model');
+SELECT cmp_ok((SELECT count(*)::int FROM stranger_own), '>=', 12, 'and those of the models');
+SELECT is_empty($$SELECT routine, told FROM stranger WHERE told ~ 'SECRET-[0-9]|HIDDEN|SECRET-r|SECRET-o' AND told !~ 'customer_ids'$$, 'he sees no customer');
+SELECT is_empty($$SELECT routine, state, told FROM stranger_own WHERE state <> '42501'$$, 'those of the models refuse him');
+SELECT is_empty($$SELECT routine, told FROM stranger WHERE state LIKE 'XX%'$$, 'nor an internal error');
+SELECT is(state(), :'before', 'and nothing was changed');
+
+-- ---------- a reader
+
+SET ROLE sec_owner;
+SELECT rfm.grant_read(model, 'sec_reader') FROM unnest('{shop,live,matviews}'::text[]) model;
+RESET ROLE;
+SELECT format('GRANT CREATE ON DATABASE %I TO sec_reader', current_database()) \gexec
+SELECT state() AS before \gset
+SET ROLE sec_reader;
+CREATE SCHEMA den;
+-- Where a transition table should be there is a view of his.
+CREATE FUNCTION den.attack() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	GRANT SELECT ON base.lines TO sec_reader;
+	RETURN 'SECRET-1';
+END $$;
+CREATE TEMP TABLE bait (customer_id text);
+CREATE TEMP VIEW changed_rows AS SELECT den.attack() AS customer_id;
+GRANT SELECT ON changed_rows TO PUBLIC;
+GRANT USAGE ON SCHEMA den TO PUBLIC;
+SELECT is((SELECT state FROM attempt('CREATE TRIGGER attack AFTER INSERT ON pg_temp.bait FOR EACH ROW EXECUTE FUNCTION shop.record_changes_1()')), '42501',
+	'a reader puts no trigger function of the model on a table of his');
+INSERT INTO bait VALUES ('SECRET-1');
+RESET ROLE;
+SELECT is(has_table_privilege('sec_reader', 'base.lines', 'SELECT'), false, 'and so gets no rights of the owner');
+-- what he may do with what he reads
+SET ROLE sec_reader;
+CREATE TEMP TABLE tried AS
+	SELECT c.oid::regclass AS relation, x.command, a.* FROM pg_class c
+	CROSS JOIN LATERAL (VALUES ('INSERT INTO %s DEFAULT VALUES'), ('DELETE FROM %s'), ('TRUNCATE %s'), ('LOCK TABLE %s IN ROW SHARE MODE'),
+		('LOCK TABLE %s IN EXCLUSIVE MODE'), ('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE'), ('COMMENT ON TABLE %s IS NULL'),
+		('CREATE TRIGGER t AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION suppress_redundant_updates_trigger()'), ('SELECT 1 FROM %s FOR UPDATE'),
+		('ALTER TABLE %s RENAME TO taken'), ('ANALYZE %s'), ('REFRESH MATERIALIZED VIEW %s'), ('DROP TABLE %s'), ('DROP VIEW %s')) x(command)
+	CROSS JOIN LATERAL attempt(format(x.command, c.oid::regclass)) a
+	WHERE c.relnamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace) AND c.relkind IN ('r', 'v', 'm');
+RESET ROLE;
+SELECT cmp_ok((SELECT count(*)::int FROM tried), '>', 1000, 'he tries to write and to lock all relations');
+SELECT is_empty($$SELECT relation, command FROM tried WHERE state = 'done' AND command NOT LIKE 'ANALYZE%'$$, 'he cannot');
+SELECT is_empty($$SELECT a FROM attempt('SET ROLE sec_reader; CREATE TABLE shop.mine ()') a WHERE state <> '42501'$$, 'nor make anything in the schema of a model');
+SELECT is(state(), :'before', 'and nothing was changed');
+
+-- Who may not see single customers, by the README: not by any view or function left to him, nor by a function of his own
+-- that the planner calls where the rows are still those of customers.
+SET ROLE sec_owner;
+REVOKE SELECT ON shop.customers, shop.segment_history FROM sec_reader;
+REVOKE SELECT ON live.customers FROM sec_reader;
+REVOKE SELECT ON matviews.customers FROM sec_reader;
+SELECT rfm.configure_model(model, dimensions => '{}') FROM unnest('{shop,live,matviews}'::text[]) model;
+CALL rfm.refresh('shop');
+CALL rfm.refresh('live');
+CALL rfm.refresh('matviews');
+RESET ROLE;
+SET ROLE sec_reader;
+CREATE TEMP TABLE leaked (seen text);
+CREATE FUNCTION den.leak(value anyelement) RETURNS boolean LANGUAGE plpgsql COST 0.000001 AS 'BEGIN INSERT INTO pg_temp.leaked VALUES (value::text); RETURN true; END';
+-- and one that the planner may move
+CREATE FUNCTION den.look(value anyelement) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 0.000001 AS $$
+BEGIN
+	IF value::text ~ 'SECRET|HIDDEN' THEN
+		RAISE EXCEPTION 'seen: %', value;
+	END IF;
+	RETURN true;
+END $$;
+CREATE TEMP TABLE seen AS
+	SELECT a.attrelid::regclass AS relation, a.attname, t.* FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+	CROSS JOIN LATERAL attempt(format('SELECT * FROM %s x WHERE den.leak(x.%I) AND den.look(x.%2$I)', c.oid::regclass, a.attname)) t
+	WHERE c.relnamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace) AND c.relkind IN ('r', 'v') AND a.attnum > 0
+	  AND has_table_privilege(c.oid, 'SELECT');
+CREATE TEMP TABLE called AS SELECT c.command, a.* FROM unnest('{shop,live,matviews}'::text[]) s,
+	calls(s, '{"as_of": "2023-11-01", "from_as_of": "2023-10-01", "customer_id": "SECRET-1", "category_a": "c1", "category_b": "c2", "campaign": "3 win back At Risk"}') c, attempt(c.command) a;
+RESET ROLE;
+SELECT cmp_ok((SELECT count(*)::int FROM seen WHERE state = 'done'), '>', 300, 'a reader of sums looks at all columns');
+SELECT is_empty($$SELECT relation, attname, state, told FROM seen WHERE state <> 'done'$$, 'all that are left to him');
+SELECT is_empty($$SELECT DISTINCT relation FROM seen WHERE told ~ 'SECRET|HIDDEN'$$, 'and sees no customer');
+SELECT cmp_ok((SELECT count(*) FROM leaked), '>', 1000::bigint, 'a function of his sees values');
+SELECT is_empty($$SELECT DISTINCT seen FROM leaked WHERE seen ~ 'SECRET|HIDDEN'$$, 'of no single customer');
+SELECT is_empty($$SELECT command FROM called WHERE state NOT IN ('done', '42501') OR told ~ 'SECRET-[02-9]|HIDDEN'$$, 'nor do the functions of the models tell');
+SELECT is_empty($$SELECT relation FROM (SELECT c.oid::regclass AS relation FROM pg_class c WHERE c.relnamespace IN ('shop'::regnamespace, 'live'::regnamespace, 'matviews'::regnamespace)
+	AND c.relname IN ('customers', 'segment_history', 'profiles', 'scored', 'valid_lines') AND has_any_column_privilege('sec_reader', c.oid, 'SELECT')) x$$, 'a refresh gives nothing back');
+-- Who sees single customers may see, by such a function, those whom the view leaves out, too: it is no security barrier.
+GRANT SELECT ON shop.customers TO sec_reader;
+SET ROLE sec_reader;
+CREATE FUNCTION den.look_for(value text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 0.000001 AS $$
+BEGIN
+	IF value IN ('SECRET-old', 'SECRET-refunds') THEN
+		RAISE EXCEPTION 'seen: %', value;
+	END IF;
+	RETURN true;
+END $$;
+SELECT throws_like('SELECT * FROM shop.customers c WHERE den.look_for(c.customer_id)', 'seen: SECRET-%', 'a reader of customers may find out who has lines, but no purchase in the window');
+RESET ROLE;
+SELECT is_empty($$SELECT customer_id FROM shop.customers WHERE customer_id IN ('SECRET-old', 'SECRET-refunds')$$, 'whom the view does not show');
+
+-- ---------- names and texts
+
+CREATE TABLE public.hostile (i int GENERATED ALWAYS AS IDENTITY, name text);
+INSERT INTO public.hostile (name) VALUES
+	('''; DROP TABLE public.canary; --'), ('"; DROP TABLE public.canary; --'), ('$$ $q$ $b$ $body$; DROP TABLE public.canary; --'), ('\''; DROP TABLE public.canary; --'),
+	('%s %I %L %1$s %n %% \1\0\\ {a,"b NULL}'), (E'new\nline\r\t\x01\x1b[2J Größe ''€" 😀'), ('s.as_of SCORE :x $1 ? */ /* --'), ('PUBLIC'), (repeat('é', 31) || '"');
+-- All that can be named at once: a model with relations, columns, statuses, segments, campaigns, readers of this name.
+CREATE FUNCTION public.name_all(hostile text, storage text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	source text := 's' || left(hostile, 30);
+	lines regclass;
+	relation text;
+	command text;
+	answer text;
+BEGIN
+	EXECUTE format('CREATE SCHEMA %I', source);
+	EXECUTE format('CREATE TABLE %I.%I (%2$I text, order_id text, ordered_at timestamptz, amount numeric, status text, product_id text)', source, hostile);
+	EXECUTE format('INSERT INTO %I.%I SELECT CASE WHEN i < 3 THEN $1 ELSE $1 || i END, $1 || i, timestamptz ''2023-01-01Z'' + i * interval ''1 day'', i,'
+		' CASE i %% 3 WHEN 0 THEN $1 WHEN 1 THEN ''ok'' END, $1 FROM generate_series(1, 20) i', source, hostile) USING hostile;
+	EXECUTE format('CREATE VIEW %I.lines AS SELECT %I AS customer_id, order_id, ordered_at, amount, status, product_id FROM %1$I.%2$I', source, hostile);
+	EXECUTE format('CREATE VIEW %I."lines %2$s" AS TABLE %1$I.lines', source, replace(left(hostile, 25), '"', '""'));
+	EXECUTE format('CREATE VIEW %I.accounts AS SELECT DISTINCT %I AS customer_id, %3$L AS channel, NULL::date AS signed_up_at, %3$L AS %2$I FROM %1$I.%2$I', source, hostile, hostile);
+	EXECUTE format('CREATE VIEW %I.products AS SELECT %L AS product_id, %2$L AS category, %2$L AS brand, %2$L AS name, 1 AS cost', source, hostile);
+	EXECUTE format('CREATE VIEW %I.visits AS SELECT %I AS customer_id, order_id AS session_id, ordered_at + interval ''1 day'' AS visited_at FROM %1$I.%2$I', source, hostile);
+	PERFORM rfm.create_model(hostile, format('%I.%I', source, 'lines ' || left(hostile, 25))::regclass, format('%I.accounts', source)::regclass, format('%I.products', source)::regclass,
+		format('%I.visits', source)::regclass, as_of => '2023-02-01', dimensions => ARRAY[hostile], excluded_statuses => ARRAY[hostile], storage => storage);
+	IF storage = 'table' THEN
+		PERFORM rfm.track_changes(hostile, format('%I.%I', source, hostile)::regclass, hostile::name);
+		EXECUTE format('UPDATE %I.%I SET amount = amount + 1 WHERE %2$I = $1', source, hostile) USING hostile;
+	END IF;
+	EXECUTE format('UPDATE %I.segment_rules SET segment = segment || $1, stage = ''loyal'' WHERE rule_order = 2', hostile) USING left(hostile, 20);
+	EXECUTE format('UPDATE %I.action_texts SET goal = $1, action = $1', hostile) USING hostile;
+	EXECUTE format('UPDATE %I.campaigns SET campaign = $1, segment = $1 WHERE campaign_order = 4', hostile) USING hostile;
+	EXECUTE format('CREATE ROLE %I', left(hostile, 25) || ' sec');
+	PERFORM rfm.grant_read(hostile, left(hostile, 25) || ' sec');
+	EXECUTE format('CALL rfm.refresh(%L)', hostile);
+	PERFORM rfm.configure_model(hostile, lookback => '1 year', dimensions => '{}', recency_fractions => '{0.5}');
+	PERFORM rfm.configure_model(hostile, unset => '{lookback,recency_fractions}', dimensions => ARRAY[hostile]);
+	EXECUTE format('CALL rfm.refresh(%L, true)', hostile);
+	PERFORM rfm.check_model(hostile), rfm.check_rules(hostile);
+	EXECUTE format('SELECT string_agg(e::text, '''') FROM %I.explain_customer($1) e', hostile) INTO answer USING hostile;
+	EXECUTE format('SELECT string_agg(e::text, '''') FROM %I.customers_at(''2023-01-15'') e', hostile) INTO answer;
+	EXECUTE format('SELECT string_agg(e::text, '''') FROM %I.segment_migration(''2023-01-15'') e', hostile) INTO answer;
+	EXECUTE format('SELECT string_agg(e::text, '''') FROM %I.gateway_lift($1, $1) e', hostile) INTO answer USING hostile;
+	EXECUTE format('SELECT string_agg(e::text, '''') FROM %I.roi_sensitivity($1) e', hostile) INTO answer USING hostile;
+	FOR relation IN SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = hostile AND c.relkind = 'v' LOOP
+		EXECUTE format('SELECT string_agg(v::text, '''') FROM %s v', relation) INTO answer;
+	END LOOP;
+	EXECUTE format('SELECT concat_ws('' '', count(*), count(DISTINCT c.%I), max(c.first_category) = $1, max(c.first_order_at)) FROM %1$I.customers c', hostile) INTO answer USING hostile;
+	PERFORM rfm.revoke_read(hostile, left(hostile, 25) || ' sec');
+	EXECUTE format('ALTER SCHEMA %I RENAME TO renamed', hostile);
+	EXECUTE format('ALTER SCHEMA renamed RENAME TO %I', hostile);
+	PERFORM rfm.drop_model(hostile);
+	EXECUTE format('DROP ROLE %I', left(hostile, 25) || ' sec');
+	RETURN answer;
+END $$;
+SELECT is(name_all(name, (ARRAY['table', 'view', 'materialized'])[i % 3 + 1]), '13 1 t 2023-01-21 00:00:00+00', format('everything is called %L', name))
+FROM public.hostile;
+SELECT is((SELECT string_agg(a, ',') FROM public.canary), 'alive', 'nothing was injected');
+
+-- Every parameter of text of every function: with hostile texts it may fail, but with one error for all of them. Another one
+-- for each means that the text was read as SQL; that is left to internal functions whose parameter is SQL.
+SELECT (to_jsonb(r) || jsonb_build_object('settings', r::text, 'model', 'shop', 'relation', 'base.lines', 'source_schema', 'base', 'arguments', '{}')) AS samples
+FROM shop.settings s, rfm.resolve_settings(s::rfm.settings) r \gset
+CREATE TEMP TABLE texted AS
+	SELECT h.name AS hostile, p.name AS parameter, c.routine, c.is_internal, c.command, a.* FROM public.hostile h
+	CROSS JOIN (SELECT DISTINCT p.proargnames[i] AS name FROM pg_proc p, unnest(p.proargtypes::oid[]) WITH ORDINALITY u(t, i)
+	            WHERE p.pronamespace = 'rfm'::regnamespace AND t IN ('text'::regtype, 'text[]'::regtype, 'name'::regtype) AND p.proargnames[i] IS NOT NULL) p
+	CROSS JOIN LATERAL calls('rfm', :'samples', p.name, h.name) c
+	CROSS JOIN LATERAL attempt(c.command) a WHERE h.i <= 5;
+SELECT cmp_ok((SELECT count(*)::int FROM texted), '>', 1400, 'hostile texts for every parameter');
+SELECT is_empty($$SELECT routine, parameter, state, told FROM texted WHERE state = '42601' AND NOT is_internal$$, 'no broken SQL');
+SELECT set_eq($$SELECT routine || '.' || parameter FROM texted WHERE state = '42601' GROUP BY 1 HAVING count(DISTINCT told) > 1$$,
+	$$SELECT unnest('{"as_owner.text,text,rfm.settings,text[].command","fill_row.text,text,text.query","rows_as_owner.text,text,text[].query"}'::text[])$$, 'but for what is SQL');
+SELECT is_empty($$SELECT routine, parameter, state, told FROM texted WHERE state LIKE 'XX%'$$, 'nor an internal error');
+SELECT is((SELECT string_agg(a, ',') FROM public.canary), 'alive', 'nothing was injected');
+SELECT throws_ok($$SELECT * FROM rfm.rows_as_owner('shop', 'SELECT ''x''::text', VARIADIC NULL) AS x(a text)$$, '22004', NULL, 'NULL instead of arguments');
+SELECT throws_ok($$SELECT * FROM rfm.rows_as_owner('shop', NULL) AS x(a text)$$, '22004', NULL, 'or of a query');
+
+SELECT * FROM finish();
