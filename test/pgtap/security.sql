@@ -283,4 +283,70 @@ SELECT is((SELECT string_agg(a, ',') FROM public.canary), 'alive', 'nothing was 
 SELECT throws_ok($$SELECT * FROM rfm.rows_as_owner('shop', 'SELECT ''x''::text', VARIADIC NULL) AS x(a text)$$, '22004', NULL, 'NULL instead of arguments');
 SELECT throws_ok($$SELECT * FROM rfm.rows_as_owner('shop', NULL) AS x(a text)$$, '22004', NULL, 'or of a query');
 
+
+-- ---------- a hostile owner, and a superuser who deals with his model
+
+SET ROLE sec_mallory;
+CREATE SCHEMA lair;
+CREATE TABLE lair.log (as_whom name, what text);
+GRANT USAGE ON SCHEMA lair TO PUBLIC;
+GRANT ALL ON lair.log TO PUBLIC;
+CREATE FUNCTION lair.attack(what text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO lair.log VALUES (current_user, what);
+	IF has_table_privilege('public.canary', 'INSERT') THEN
+		INSERT INTO public.canary VALUES (what);
+	END IF;
+	RETURN true;
+END $$;
+-- a domain that checks, an operator, a cast and an index that compute, a type of text that is none
+CREATE DOMAIN lair.id AS int CHECK (lair.attack('domain'));
+CREATE TYPE lair.pair AS (a int);
+CREATE FUNCTION lair.to_int(lair.pair) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM lair.attack(''cast''); RETURN $1.a; END';
+CREATE CAST (lair.pair AS int) WITH FUNCTION lair.to_int(lair.pair) AS IMPLICIT;
+CREATE FUNCTION lair.plus(int, lair.pair) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM lair.attack(''operator''); RETURN $1; END';
+CREATE OPERATOR lair.+ (FUNCTION = lair.plus, LEFTARG = int, RIGHTARG = lair.pair);
+CREATE FUNCTION lair.indexed(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+CREATE FUNCTION lair.fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM lair.attack(''trigger on '' || TG_TABLE_NAME); RETURN coalesce(NEW, OLD); END';
+CREATE TABLE lair.lines (customer_id int, order_id int, ordered_at timestamptz, amount numeric, status text, product_id int);
+INSERT INTO lair.lines SELECT i % 9, i, '2023-01-01'::timestamptz + i * interval '1 day', i, 'Complete', i % 3 FROM generate_series(1, 30) i;
+CREATE VIEW lair.order_lines AS SELECT customer_id OPERATOR(lair.+) ROW(1)::lair.pair AS customer_id, order_id::lair.id AS order_id, ordered_at,
+	amount + (ROW(0)::lair.pair)::int AS amount, status FROM lair.lines WHERE lair.attack('view');
+SELECT rfm.create_model('den_' || storage, 'lair.order_lines', as_of => '2023-12-01', storage => storage) FROM unnest('{table,materialized,view}'::text[]) storage;
+SELECT rfm.track_changes('den_table', 'lair.lines', 'customer_id');
+CREATE INDEX ON den_table.profiles (lair.indexed(orders::int));
+CREATE INDEX ON den_materialized.profiles (lair.indexed(orders::int));
+CREATE OR REPLACE FUNCTION lair.indexed(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM lair.attack(''index''); RETURN $1; END';
+SELECT format('CREATE TRIGGER fires BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION lair.fires()', oid::regclass)
+FROM pg_class WHERE relnamespace IN ('den_table'::regnamespace, 'den_materialized'::regnamespace, 'den_view'::regnamespace) AND relkind = 'r' \gexec
+-- default values, and rules that answer with something else
+ALTER TABLE den_table.refresh_log ADD COLUMN note boolean DEFAULT lair.attack('default');
+CREATE RULE spies AS ON UPDATE TO den_table.settings DO ALSO SELECT lair.attack('rule');
+CREATE RULE spies AS ON DELETE TO den_view.segment_rules DO ALSO SELECT lair.attack('rule');
+RESET ROLE;
+TRUNCATE lair.log;
+CREATE TEMP TABLE dealt AS
+	SELECT m.model, c.command, a.* FROM unnest('{den_table,den_materialized,den_view}'::text[]) m(model)
+	CROSS JOIN LATERAL unnest(ARRAY['SELECT rfm.check_model(%L)', 'SELECT rfm.check_rules(%L)', 'CALL rfm.refresh(%L)', 'CALL rfm.refresh(%L, true)',
+		'SELECT rfm.configure_model(%L, lookback => ''2 years'', rules => ''classic'')', 'CALL rfm.refresh(%L)', 'SELECT rfm.track_changes(%L, ''lair.lines'', ''customer_id'')',
+		'SELECT rfm.track_changes(%L, ''lair.lines'', NULL)', 'CALL rfm.refresh(%L)', 'SELECT rfm.untrack_changes(%L, ''lair.lines'')', 'SELECT rfm.grant_read(%L, ''sec_reader'')',
+		'SELECT rfm.revoke_read(%L, ''sec_reader'')', 'SELECT rfm.schedule(%L, ''* * * * *'')', 'SELECT rfm.unschedule(%L)', 'SELECT * FROM rfm.models',
+		'SELECT * FROM %I.explain_customer(2)', 'SELECT count(*) FROM %I.customers_at(''2023-06-01'')', 'SELECT * FROM %I.segment_migration(''2023-06-01'')',
+		'INSERT INTO lair.lines VALUES (1, 100, ''2023-03-03'', 1)', 'DROP EXTENSION rfm_segments', 'ALTER EXTENSION rfm_segments UPDATE', 'SELECT rfm.drop_model(%L)']) WITH ORDINALITY c(command, i)
+	CROSS JOIN LATERAL attempt(format(c.command, m.model)) a;
+SELECT set_eq('SELECT DISTINCT as_whom FROM lair.log', '{sec_mallory}'::name[], 'whatever of his a superuser sets off runs as him');
+SELECT set_eq($$SELECT DISTINCT split_part(what, ' ', 1) FROM lair.log$$, '{view,domain,operator,cast,index,trigger,default,rule}'::text[], 'and all of it was set off');
+SELECT results_eq('SELECT a FROM public.canary', $$VALUES ('alive')$$, 'to no effect');
+SELECT is_empty($$SELECT model, command, state, told FROM dealt WHERE state NOT IN ('done', '42704', '2BP01', '55000')$$, 'though the calls did what they should');
+-- The line: who reads a view of his runs the functions in it as himself; with storage view those of the contract views, too.
+SET ROLE sec_mallory;
+SELECT rfm.create_model('den_line', 'lair.order_lines', as_of => '2023-12-01', storage => 'view');
+SELECT rfm.grant_read('den_line', 'public');
+RESET ROLE;
+TRUNCATE lair.log;
+BEGIN;
+SELECT isnt_empty('SELECT * FROM den_line.overview', 'a superuser reads a view of mallory');
+SELECT set_has('SELECT as_whom FROM lair.log', $$VALUES ('postgres'::name)$$, 'and runs the functions in it as himself, as in any view of hers');
+ROLLBACK;
+
 SELECT * FROM finish();
