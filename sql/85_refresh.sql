@@ -402,7 +402,7 @@ COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the tables o
 
 -- INSERT would read the profiles without parallel workers; the text is exact in every session.
 CREATE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
 DECLARE
     result text;
 BEGIN
@@ -413,7 +413,7 @@ COMMENT ON FUNCTION rfm.fill_row(text, text, text) IS 'Internal. Fills an empty 
 
 -- A join with the snapshot would have no parallel workers, and cut points that are constants are read once.
 CREATE FUNCTION rfm.constant_row(relation regclass) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
 DECLARE
     columns text;
 BEGIN

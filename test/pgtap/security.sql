@@ -349,4 +349,135 @@ SELECT isnt_empty('SELECT * FROM den_line.overview', 'a superuser reads a view o
 SELECT set_has('SELECT as_whom FROM lair.log', $$VALUES ('postgres'::name)$$, 'and runs the functions in it as himself, as in any view of hers');
 ROLLBACK;
 
+-- ---------- sessions with hostile settings, and with temporary relations and types that shadow ours
+
+CREATE SCHEMA dims;
+CREATE TABLE dims.accounts (customer_id text, channel text, signed_up_at date, f4 float4, f8 float8, span interval, at timestamptz, day date, bytes bytea, cash money, range numrange, list text[]);
+INSERT INTO dims.accounts SELECT 'SECRET-' || i, 'web', '2022-01-01', i / 7.0, i / 3.0, make_interval(months => -i, days => i, secs => i / 7.0), '2023-01-01Z'::timestamptz + i * interval '1.7 hours',
+	'2023-02-03', decode(lpad(to_hex(i), 4, '0'), 'hex') || '\x5c00'::bytea, i, numrange(i, i + 1.5), ARRAY[NULL, 'NULL', 'a\b', i::text] FROM generate_series(1, 30) i;
+\set settings 'as_of => \'2023-12-01 12:00\', time_zone => \'America/New_York\', lookback => \'1 year 2 months 3 days\', dimensions => \'{f8,at,day}\', excluded_statuses => ARRAY[E\'a\\\\b\', \'NULL\']'
+SELECT rfm.create_model('plain_' || storage, 'base.lines', 'dims.accounts', 'base.products', 'base.visits', storage => storage, :settings) FROM unnest('{table,materialized,view}'::text[]) storage;
+-- What a session reads of a model, copied in that session.
+CREATE FUNCTION public.copy(model text, target text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	name pg_catalog.text;
+BEGIN
+	EXECUTE format('CREATE SCHEMA %I', target);
+	FOREACH name IN ARRAY '{customers,overview,segments,segment_breakdown,score_cells,pareto,gateway_products,channel_maturity,cohort_retention,action_plan,roi,promising_activity,repurchase_curve}'::pg_catalog.text[] LOOP
+		EXECUTE format('CREATE TABLE %I.%I AS TABLE %I.%2$I', target, name, model);
+	END LOOP;
+	EXECUTE format('CREATE TABLE %I.at AS SELECT * FROM %I.customers_at(timestamp ''2023-06-01 00:00'')', target, model);
+	EXECUTE format('CREATE TABLE %I.migration AS SELECT * FROM %I.segment_migration(timestamp ''2023-06-01 00:00'')', target, model);
+	EXECUTE format('CREATE TABLE %I.explained AS SELECT step, topic, item, value, regexp_replace(explanation, ''the refresh at .*'', '''') AS explanation'
+		' FROM %I.explain_customer(''SECRET-7'')', target, model);
+	EXECUTE format('CREATE TABLE %I.checked AS SELECT severity, count, example FROM rfm.check_model(%L)', target, model);
+	EXECUTE format('CREATE TABLE %I.rules AS SELECT * FROM rfm.check_rules(%L)', target, model);
+	EXECUTE format('CREATE TABLE %I.compiled AS SELECT name, position, replace(query, %L, ''MODEL'') AS query FROM %I.compiled_views', target, model, model);
+END $$;
+SELECT copy('plain_' || storage, 'p_' || storage) FROM unnest('{table,materialized,view}'::text[]) storage;
+CREATE TYPE pg_temp.numeric AS ENUM ('trap');
+CREATE TYPE pg_temp.text AS ENUM ('trap');
+CREATE TYPE pg_temp.name AS ENUM ('trap');
+CREATE TYPE pg_temp.regclass AS ENUM ('trap');
+CREATE TEMP TABLE pg_class (oid oid, trap int);
+CREATE TEMP TABLE pg_namespace (oid oid, trap int);
+CREATE TEMP TABLE settings (trap int);
+CREATE TEMP TABLE profiles (trap int);
+CREATE TEMP TABLE snapshot (trap int);
+CREATE TEMP TABLE segment_rules (trap int);
+CREATE TEMP TABLE models (trap int);
+CREATE TEMP TABLE l (trap int);
+CREATE TEMP TABLE p (trap int);
+CREATE TEMP TABLE s (trap int);
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SET backslash_quote = off;
+SET array_nulls = off;
+SET quote_all_identifiers = on;
+SET transform_null_equals = on;
+SET datestyle = 'SQL, DMY';
+SET intervalstyle = 'sql_standard';
+SET extra_float_digits = -15;
+SET bytea_output = 'escape';
+SET timezone = 'Asia/Kathmandu';
+SET check_function_bodies = off;
+SET default_transaction_isolation = 'serializable';
+SET default_toast_compression = 'pglz';
+SET search_path = pg_temp, public, pg_catalog;
+SELECT pg_catalog.count(rfm.create_model('hostile_' OPERATOR(pg_catalog.||) storage, 'base.lines', 'dims.accounts', 'base.products', 'base.visits', storage => storage, :settings))
+FROM pg_catalog.unnest('{table,materialized,view}'::pg_catalog.text[]) storage \gset
+CALL rfm.refresh('hostile_table', true);
+CALL rfm.refresh('hostile_materialized');
+CALL rfm.refresh('hostile_view');
+CALL rfm.refresh('plain_table', true);
+CALL rfm.refresh('plain_materialized');
+CALL rfm.refresh('plain_view');
+SELECT pg_catalog.count(public.copy('hostile_' OPERATOR(pg_catalog.||) storage, 'h_' OPERATOR(pg_catalog.||) storage)),
+	pg_catalog.count(public.copy('plain_' OPERATOR(pg_catalog.||) storage, 'r_' OPERATOR(pg_catalog.||) storage))
+FROM pg_catalog.unnest('{table,materialized,view}'::pg_catalog.text[]) storage \gset
+RESET ALL;
+SET client_min_messages = error;
+DROP TABLE pg_temp.pg_class, pg_temp.pg_namespace, pg_temp.settings, pg_temp.profiles, pg_temp.snapshot, pg_temp.segment_rules, pg_temp.models, pg_temp.l, pg_temp.p, pg_temp.s;
+DROP TYPE pg_temp.numeric, pg_temp.text, pg_temp.name, pg_temp.regclass;
+SELECT bag_eq(
+	format('SELECT %s FROM %I.%I', c.list, h.prefix || storage, relname), format('SELECT %s FROM %I.%I', c.list, 'p_' || storage, relname),
+	format('%s.%s: %s', storage, relname, h.told))
+FROM unnest('{table,materialized,view}'::text[]) storage CROSS JOIN (VALUES ('h_', 'made'), ('r_', 'refreshed and read')) h(prefix, told)
+CROSS JOIN LATERAL (SELECT oid, relname FROM pg_class WHERE relnamespace = ('p_' || storage)::regnamespace AND relkind = 'r') r
+CROSS JOIN LATERAL (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS list FROM pg_attribute WHERE attrelid = r.oid AND attnum > 0 AND attname <> 'refreshed_at') c;
+
+-- ---------- locks on what the owner of a model may not read
+
+CREATE SCHEMA hidden;
+CREATE TABLE hidden.lines (LIKE lair.lines);
+SELECT 'hidden.lines'::regclass::oid AS hidden \gset
+SET ROLE sec_mallory;
+SELECT rfm.create_model('den_locks', 'lair.lines', as_of => '2023-12-01');
+CREATE FUNCTION lair.spy() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'relation' AND relation = (SELECT s.order_lines::oid FROM den_locks.settings s) AND pid = pg_backend_pid()) THEN
+		RAISE EXCEPTION 'the lock is held';
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER spy BEFORE UPDATE ON den_locks.refresh_log FOR EACH ROW EXECUTE FUNCTION lair.spy();
+SELECT throws_ok('CALL rfm.refresh(''den_locks'')', 'P0001', 'the lock is held', 'a refresh locks what it reads');
+UPDATE den_locks.settings SET order_lines = :hidden::regclass;
+SELECT throws_ok('CALL rfm.refresh(''den_locks'')', '42501', NULL, 'but nothing that the owner may not read');
+RESET ROLE;
+
+-- ---------- the schema of the extension
+
+SELECT rfm.drop_model(model) FROM rfm.models;
+DROP EXTENSION rfm_segments CASCADE;
+DROP SCHEMA rfm;
+SET ROLE sec_mallory;
+CREATE SCHEMA rfm;
+-- fits better than where_sql(VARIADIC text[])
+CREATE FUNCTION rfm.where_sql(text, text) RETURNS text LANGUAGE sql AS 'SELECT ''''';
+CREATE FUNCTION rfm.equal(oid, regclass) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''mallory ran''; END';
+CREATE OPERATOR rfm.= (FUNCTION = rfm.equal, LEFTARG = oid, RIGHTARG = regclass);
+GRANT ALL ON SCHEMA rfm TO sec_reader, PUBLIC;
+RESET ROLE;
+SELECT throws_like('CREATE EXTENSION rfm_segments', 'schema rfm holds objects of others: %rfm.where_sql(text,text)%', 'a schema rfm that somebody prepared is refused');
+SET ROLE sec_mallory;
+DROP OPERATOR rfm.= (oid, regclass);
+DROP FUNCTION rfm.equal(oid, regclass), rfm.where_sql(text, text);
+RESET ROLE;
+CREATE EXTENSION rfm_segments;
+SELECT results_eq($$SELECT pg_get_userbyid(nspowner), nspacl::text FROM pg_namespace WHERE nspname = 'rfm'$$, $$VALUES ('postgres'::name, '{postgres=UC/postgres,=U/postgres}')$$,
+	'an empty one is taken from him, and from whom he let in');
+DROP EXTENSION rfm_segments;
+DROP SCHEMA rfm;
+-- the extension is trusted: mallory may create it
+SET ROLE sec_mallory;
+CREATE EXTENSION rfm_segments;
+SELECT throws_ok('CREATE FUNCTION rfm.where_sql(text, text) RETURNS text LANGUAGE sql AS ''SELECT ''''''''''', '42501', NULL, 'who creates the extension without being superuser adds nothing to it');
+SELECT rfm.create_model('den_own', 'lair.lines', as_of => '2023-12-01');
+SELECT rfm.drop_model('den_own');
+SELECT lives_ok('DROP EXTENSION rfm_segments', 'and drops it');
+RESET ROLE;
+
 SELECT * FROM finish();
+DROP OWNED BY sec_owner, sec_reader, sec_stranger, sec_mallory CASCADE;
+DROP ROLE sec_owner, sec_reader, sec_stranger, sec_mallory;
