@@ -21,3 +21,25 @@
  */
 
 \echo Use "CREATE EXTENSION rfm_segments" to load this file. \quit
+
+-- Whoever may create things in schema rfm could shadow what stands in it, and act with the rights of those who call it. A
+-- schema that was there before must be empty; either belongs to who runs this script, a superuser.
+SET LOCAL search_path = pg_catalog, pg_temp;
+DO $$
+DECLARE
+    strangers text := (SELECT string_agg(pg_describe_object(d.classid, d.objid, 0), ', ') FROM pg_depend d
+                       WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = 'rfm'::regnamespace AND d.classid <> 'pg_extension'::regclass);
+    creator   text;
+BEGIN
+    IF strangers IS NOT NULL THEN
+        RAISE EXCEPTION 'schema rfm holds objects of others: %', strangers USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Move or drop them: the schema is the extension''s own.';
+    END IF;
+    FOR creator IN
+        SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
+        FROM pg_namespace n, aclexplode(n.nspacl) g WHERE n.nspname = 'rfm' AND g.privilege_type = 'CREATE' AND g.grantee <> n.nspowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON SCHEMA rfm FROM %s CASCADE', creator);
+    END LOOP;
+END $$;
+ALTER SCHEMA rfm OWNER TO CURRENT_USER;

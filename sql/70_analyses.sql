@@ -83,7 +83,7 @@ BEGIN
     columns := replace(columns, 'SCORE',
         'rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs)');
     IF snapshot IS NULL THEN
-        columns := regexp_replace(columns, '\ms\.(\w+)', format('(SELECT s.\1 FROM %s s)', replace(quote_ident(model), '\', '\\') || '.snapshot'), 'g');
+        columns := regexp_replace(columns, E'\\ms\\.(\\w+)', format(E'(SELECT s.\\1 FROM %s s)', replace(quote_ident(model), E'\\', E'\\\\') || '.snapshot'), 'g');
     END IF;
     RETURN format('SELECT %s%s FROM %s p%s', columns,
         (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),

@@ -430,7 +430,7 @@ COMMENT ON FUNCTION rfm.analyze_stored(text) IS 'Internal. Analyses the tables o
 
 -- INSERT would read the profiles without parallel workers; the text is exact in every session.
 CREATE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
 DECLARE
     result text;
 BEGIN
@@ -441,7 +441,7 @@ COMMENT ON FUNCTION rfm.fill_row(text, text, text) IS 'Internal. Fills an empty 
 
 -- A join with the snapshot would have no parallel workers, and cut points that are constants are read once.
 CREATE FUNCTION rfm.constant_row(relation regclass) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' AS $$
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
 DECLARE
     columns text;
 BEGIN
@@ -791,7 +791,9 @@ CREATE FUNCTION rfm.read_relations(model text) RETURNS text
 DECLARE
     numbers text;
 BEGIN
-    EXECUTE format('SELECT string_agg(DISTINCT f::text, '' '') FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
+    -- who may not read them may not lock them either: the refresh will fail
+    EXECUTE format('SELECT CASE WHEN bool_and(has_any_column_privilege(x.reader, x.relation, ''SELECT'')) THEN string_agg(DISTINCT f::text, '' '') END'
+        ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
         ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
     RETURN numbers;
 END $$;

@@ -23,8 +23,8 @@ DECLARE
     -- hidden from who may not read it
     cron_database text := (SELECT setting FROM pg_settings WHERE name = 'cron.database_name');
     shell_command text := format('psql -X -d %s -c %s',
-        '''' || replace(current_database(), '''', '''\''''') || '''',
-        '''' || replace(rfm.refresh_command(model), '''', '''\''''') || '''');
+        '''' || replace(current_database(), '''', E'\'\\\'\'') || '''',
+        '''' || replace(rfm.refresh_command(model), '''', E'\'\\\'\'') || '''');
     problem       text;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
@@ -40,7 +40,7 @@ BEGIN
         END IF;
         RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING ERRCODE = 'undefined_object',
             HINT = E'Without it, schedule the refresh outside of the database, in a crontab or as a systemd timer:\n'
-                || format(E'%s %s\n', coalesce(cron, '*/15 * * * *'), replace(shell_command, '%', '\%'))
+                || format(E'%s %s\n', coalesce(cron, '*/15 * * * *'), replace(shell_command, '%', E'\\%'))
                 || format('systemd-run --user --on-calendar=''*:0/15'' %s', shell_command);
     END IF;
 
