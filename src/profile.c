@@ -540,11 +540,7 @@ profile_parse(char *text)
 		}
 		order->revenue = take_sum(&text);
 
-		/* a purchase has times, a greatest line, and only then a product */
-		if (order->greatest < 0 ?
-			order->first_at != DT_NOEND || order->last_at != DT_NOBEGIN || order->has_product :
-			!IS_VALID_TIMESTAMP(order->first_at) || !IS_VALID_TIMESTAMP(order->last_at) ||
-			order->first_at > order->last_at)
+		if (!order_is_valid(order))
 			rfm_corrupt("profile_state");
 		if (i > 0 && id_compare(order_kind, &heap, order[-1].id, &heap, order->id) >= 0)
 			rfm_corrupt("profile_state");
