@@ -1288,7 +1288,10 @@ rfm_count_visits(PG_FUNCTION_ARGS)
 	plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL || SPI_execute_plan_with_paramlist(plan, parameters, true, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "\"%s\" does not count visits", query);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" does not count visits", query),
+				 errhint("Give a query of one row, with the result of rfm.visits_all.")));
 	visits = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
 	if (!is_null)
 		visits = SPI_datumTransfer(visits, false, -1);
