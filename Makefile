@@ -50,10 +50,13 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test demo demo-stop dashboard bench dist
+.PHONY: test fuzz demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+fuzz:
+	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_SEED=$(SEED) ONLY=fuzz bash test/run.sh
 
 demo:
 	@bash demo/demo.sh start

@@ -63,6 +63,7 @@ typedef struct ValuesHeader
 #define ST_SORT sort_int64
 #define ST_ELEMENT_TYPE int64
 #define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -811,6 +812,7 @@ sum_units(const Values *values, const int64 *until, Datum *sums)
 	{
 		int128		sum = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		while (place < until[p])
 			sum += sorted[values->n - 1 - place++];
 		sums[p] = NumericGetDatum(money_to_numeric(sum));

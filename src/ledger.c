@@ -462,6 +462,7 @@ rfm_ledger_combine(PG_FUNCTION_ARGS)
 	{
 		LedgerMonth *month = ledger_get_month(&result, b->months[i].month);
 
+		CHECK_FOR_INTERRUPTS();
 		month->purchased |= b->months[i].purchased;
 		money_sum_merge(&month->revenue, &b->months[i].revenue);
 	}
@@ -997,6 +998,7 @@ compare_cells(const void *a, const void *b)
 	const Cell *cell_a = a;
 	const Cell *cell_b = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (cell_a->cohort != cell_b->cohort)
 		return cell_a->cohort < cell_b->cohort ? -1 : 1;
 	return (cell_a->month > cell_b->month) - (cell_a->month < cell_b->month);
