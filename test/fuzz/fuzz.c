@@ -756,7 +756,7 @@ static const Pool pools[] = {
 	{"real", "0|-0|1|99.99|1e-45|3.4e38|-3.4e38|NaN|Infinity|-Infinity"},
 	{"double precision", "0|-0|1|0.05|0.5|0.95|0.999999999|99.99|1e-300|4.9e-324|1.7e308|-1.7e308|1e17|NaN|Infinity|-Infinity|-0.5|2"},
 	{"boolean", "t|f"},
-	{"text", "|a|vip|promising|UTC|Europe/Berlin|Asia/Kathmandu|Nowhere/None|lifecycle|classic|\xe2\x82\xac|'|\"|x y|%s%n|{}|1|Cancelled"},
+	{"text", "|a|vip|promising|UTC|Europe/Berlin|Asia/Kathmandu|Nowhere/None|lifecycle|classic|\xe2\x82\xac|'|\"|x y|%s%n|{}|1|Cancelled|SELECT 1|COMMIT"},
 	{"character varying", "|a|vip|UTC|1"},
 	{"uuid", "00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff|123e4567-e89b-12d3-a456-426614174000"},
 	{"date", "2000-01-01|2024-02-29|4713-01-01 BC|5874897-12-31|infinity|-infinity|294276-12-31|294277-01-01|0001-01-01"},

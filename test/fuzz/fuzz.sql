@@ -3,6 +3,10 @@
 
 CREATE SCHEMA fuzz;
 
+-- A model of one of the names that the calls try.
+CREATE TABLE fuzz.order_lines AS SELECT i AS customer_id, i AS order_id, now() - interval '1 day' AS ordered_at, i AS amount FROM generate_series(1, 9) i;
+SELECT rfm.create_model('a', 'fuzz.order_lines');
+
 CREATE FUNCTION fuzz.states(aggregate regprocedure, states bytea[], query text, first bigint, cases bigint, seed bigint, OUT cases_run bigint, OUT accepted bigint, OUT refused bigint)
     AS :'module', 'fuzz_states' LANGUAGE c;
 CREATE FUNCTION fuzz.state(aggregate regprocedure, state bytea, query text) RETURNS bytea
