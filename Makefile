@@ -53,10 +53,13 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test test-fresh test-versions demo demo-stop dashboard bench dist
+.PHONY: test fuzz test-fresh test-versions demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+fuzz:
+	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_SEED=$(SEED) ONLY=fuzz bash test/run.sh
 
 test-fresh:
 	@bash test/chroot.sh fresh

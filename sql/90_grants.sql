@@ -50,9 +50,9 @@ BEGIN
         END LOOP;
         -- not what records changes: it has the rights of the owner, also in a trigger on a table of the reader
         FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
-            IF (SELECT NOT prosecdef FROM pg_proc WHERE oid = routine)
-                    AND EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) g
-                    WHERE p.oid = routine AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+            IF EXISTS (SELECT FROM pg_proc p, unnest(roles) r WHERE p.oid = routine AND NOT p.prosecdef
+                    AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) g
+                                    WHERE r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
                 EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
             END IF;
         END LOOP;

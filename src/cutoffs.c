@@ -63,6 +63,7 @@ typedef struct ValuesHeader
 #define ST_SORT sort_int64
 #define ST_ELEMENT_TYPE int64
 #define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -708,9 +709,11 @@ numerics_valid(const char *data, Size size, int64 n)
 		int32		header;
 		Size		length;
 
+		CHECK_FOR_INTERRUPTS();
 		memcpy(&header, data, sizeof(header));
 		length = VARSIZE(&header);
-		if (length < VARHDRSZ + sizeof(uint16) || INTALIGN(length) > size)
+		if (!VARATT_IS_4B_U(&header) || length < VARHDRSZ || INTALIGN(length) > size ||
+			!money_is_numeric(data + VARHDRSZ, length - VARHDRSZ))
 			return false;
 		data += INTALIGN(length);
 		size -= INTALIGN(length);
@@ -719,7 +722,25 @@ numerics_valid(const char *data, Size size, int64 n)
 	return n == 0 && size == 0;
 }
 
-/* A state from its bytes, in which its data stays. */
+/* Whether an array is one of a few numerics, as rfm_check_fractions accepts it; its size is right. */
+static bool
+fractions_valid(const ArrayType *array)
+{
+	Size		size = VARSIZE(array);
+	Size		offset;
+	int			n;
+
+	if (size < ARR_OVERHEAD_NONULLS(1) || ARR_NDIM(array) != 1 || ARR_ELEMTYPE(array) != NUMERICOID)
+		return false;
+	n = ARR_DIMS(array)[0];
+	if (n < 1 || n > RFM_MAX_CUTS)
+		return false;
+	offset = ARR_HASNULL(array) ? ARR_OVERHEAD_WITHNULLS(1, n) : ARR_OVERHEAD_NONULLS(1);
+	return offset <= size && (Size) ARR_DATA_OFFSET(array) == offset &&
+		numerics_valid((const char *) array + offset, size - offset, n);
+}
+
+/* A state from its bytes, in which its data stays.  Trusts nothing. */
 Datum
 rfm_percentile_deserialize(PG_FUNCTION_ARGS)
 {
@@ -742,8 +763,8 @@ rfm_percentile_deserialize(PG_FUNCTION_ARGS)
 		ArrayType  *fractions = palloc(header.fractions_size);
 
 		memcpy(fractions, next, header.fractions_size);
-		if (header.fractions_size < (int32) sizeof(ArrayType) ||
-			VARSIZE(fractions) != (Size) header.fractions_size)
+		if (header.fractions_size < (int32) sizeof(ArrayType) || !VARATT_IS_4B_U(fractions) ||
+			VARSIZE(fractions) != (Size) header.fractions_size || !fractions_valid(fractions))
 			rfm_corrupt("percentile_cutoffs");
 		values->fractions = fractions;
 		next += header.fractions_size;
@@ -791,6 +812,7 @@ sum_units(const Values *values, const int64 *until, Datum *sums)
 	{
 		int128		sum = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		while (place < until[p])
 			sum += sorted[values->n - 1 - place++];
 		sums[p] = NumericGetDatum(money_to_numeric(sum));

@@ -430,6 +430,7 @@ compare_outputs(const void *a, const void *b)
 	const Output *y = b;
 	int			cmp = memcmp(x->bytes, y->bytes, Min(x->length, y->length));
 
+	CHECK_FOR_INTERRUPTS();
 	return cmp != 0 ? cmp : (x->length > y->length) - (x->length < y->length);
 }
 

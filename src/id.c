@@ -192,6 +192,13 @@ id_bytes(const IdHeap *heap, uint64 word, uint32 *length)
 	return id->bytes;
 }
 
+/* Whether a number that was read from somewhere is the kind of an id that there is. */
+bool
+id_kind_is_valid(int kind)
+{
+	return kind >= ID_INT2 && kind <= ID_TEXT;
+}
+
 /* Whether a word that was read from somewhere stands for bytes of this heap. */
 bool
 id_is_valid(const IdHeap *heap, uint64 word, IdKind kind)

@@ -462,6 +462,7 @@ rfm_ledger_combine(PG_FUNCTION_ARGS)
 	{
 		LedgerMonth *month = ledger_get_month(&result, b->months[i].month);
 
+		CHECK_FOR_INTERRUPTS();
 		month->purchased |= b->months[i].purchased;
 		money_sum_merge(&month->revenue, &b->months[i].revenue);
 	}
@@ -489,6 +490,13 @@ rfm_ledger_final(PG_FUNCTION_ARGS)
 /* Months that have a date. */
 #define MIN_MONTH	((-4713 - MONTH_EPOCH) * 12 + 10)
 #define MAX_MONTH	((5874898 - MONTH_EPOCH) * 12 + 5)
+
+/* Whether a month that was read from somewhere has a date. */
+bool
+ledger_month_is_valid(int64 month)
+{
+	return month >= MIN_MONTH && month <= MAX_MONTH;
+}
 
 /* Appends a month, such as 2024-01; years before 1 count as in ISO 8601. */
 static void
@@ -563,7 +571,7 @@ word_month(const char *word, const char *type)
 	if (dash == NULL)
 		rfm_corrupt(type);
 	month = (word_number(word, -5000, 6000000, type) - MONTH_EPOCH) * 12 + word_number(dash + 1, 1, 12, type) - 1;
-	if (month < MIN_MONTH || month > MAX_MONTH)
+	if (!ledger_month_is_valid(month))
 		rfm_corrupt(type);
 	return (int32) month;
 }
@@ -990,6 +998,7 @@ compare_cells(const void *a, const void *b)
 	const Cell *cell_a = a;
 	const Cell *cell_b = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (cell_a->cohort != cell_b->cohort)
 		return cell_a->cohort < cell_b->cohort ? -1 : 1;
 	return (cell_a->month > cell_b->month) - (cell_a->month < cell_b->month);
@@ -1024,7 +1033,7 @@ rfm_cohorts_serialize(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(table_cohorts((CohortTable *) PG_GETARG_POINTER(0)));
 }
 
-/* Deserialise. */
+/* Deserialise.  Trusts nothing. */
 Datum
 rfm_cohorts_deserialize(PG_FUNCTION_ARGS)
 {
@@ -1033,13 +1042,18 @@ rfm_cohorts_deserialize(PG_FUNCTION_ARGS)
 	CohortTable *table;
 
 	aggregate_context(fcinfo);
+	if (VARSIZE(bytes) < offsetof(Cohorts, cells) || (VARSIZE(bytes) - offsetof(Cohorts, cells)) % sizeof(Cell) != 0)
+		rfm_corrupt("cohorts");
 	table = table_new(CurrentMemoryContext);
 	/* a bytea may stand at any multiple of four */
 	for (; source < (char *) bytes + VARSIZE(bytes); source += sizeof(Cell))
 	{
 		Cell		cell;
 
+		CHECK_FOR_INTERRUPTS();
 		memcpy(&cell, source, sizeof(Cell));
+		if (!ledger_month_is_valid(cell.cohort) || !ledger_month_is_valid(cell.month))
+			rfm_corrupt("cohorts");
 		table_reserve(table);
 		table_add(table, cell.cohort, cell.month, cell.active_customers, cell.revenue);
 	}
@@ -1233,14 +1247,17 @@ rfm_margin_rate_serialize(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Deserialise. */
+/* Deserialise; any sums may be. */
 Datum
 rfm_margin_rate_deserialize(PG_FUNCTION_ARGS)
 {
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
 	Margin	   *margin = palloc(sizeof(Margin));
 
 	aggregate_context(fcinfo);
-	memcpy(margin, VARDATA_ANY(PG_GETARG_BYTEA_PP(0)), sizeof(Margin));
+	if (VARSIZE_ANY_EXHDR(bytes) != sizeof(Margin))
+		rfm_corrupt("margin_rate");
+	memcpy(margin, VARDATA_ANY(bytes), sizeof(Margin));
 	PG_RETURN_POINTER(margin);
 }
 

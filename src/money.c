@@ -72,6 +72,33 @@ decimal_read(Numeric value, Decimal *decimal)
 	return true;
 }
 
+/* Whether bytes that were read from somewhere, behind their length, are a finite numeric. */
+bool
+money_is_numeric(const char *data, Size size)
+{
+	uint16		header;
+	Size		header_size = sizeof(header);
+
+	if (size < sizeof(header) || size % sizeof(int16) != 0)
+		return false;
+	memcpy(&header, data, sizeof(header));
+	if ((header & HEADER_SPECIAL) == HEADER_SPECIAL)
+		return false;
+	if (!(header & HEADER_SHORT))
+		header_size += sizeof(int16);
+	if (size < header_size)
+		return false;
+	for (Size i = header_size; i < size; i += sizeof(int16))
+	{
+		int16		digit;
+
+		memcpy(&digit, data + i, sizeof(digit));
+		if (digit < 0 || digit >= DIGIT_BASE)
+			return false;
+	}
+	return true;
+}
+
 /* The digit that stands at 10000^position. */
 static inline int
 decimal_digit(const Decimal *decimal, int position)

@@ -19,6 +19,16 @@ order_init(Order *order, uint64 id)
 	order->last_at = DT_NOBEGIN;
 }
 
+/* Whether an order that was read from somewhere can be: a purchase has times, a greatest line, and only then a product. */
+bool
+order_is_valid(const Order *order)
+{
+	if (order->greatest == -1)
+		return order->first_at == DT_NOEND && order->last_at == DT_NOBEGIN && !order->has_product;
+	return order->greatest >= 0 && IS_VALID_TIMESTAMP(order->first_at) && IS_VALID_TIMESTAMP(order->last_at) &&
+		order->first_at <= order->last_at;
+}
+
 /*
  * Whether a purchase line beats the greatest so far: the larger amount, then
  * the smaller product, a missing one last.

@@ -94,7 +94,10 @@ model_run(const Model *model, bool as_owner, const char *command, int nargs, Oid
 	nest_level = pin_settings();
 
 	if (SPI_execute_with_args(command, nargs, types, values, nulls, false, 0) < 0)
-		elog(ERROR, "refresh could not execute \"%s\"", command);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" cannot be run for the owner of a model", command),
+				 errhint("Commands that end or start a transaction cannot.")));
 	if (SPI_tuptable != NULL && SPI_processed > 0)
 		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 
@@ -151,7 +154,8 @@ rfm_rows_as_owner(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("query and arguments must not be NULL")));
+				 errmsg("the query and the array of its arguments must not be NULL"),
+				 errhint("Single arguments may be.")));
 	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT, &values, &is_null, &nargs);
 	types = palloc(sizeof(Oid) * nargs);
@@ -166,7 +170,10 @@ rfm_rows_as_owner(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(model.owner, context | SECURITY_RESTRICTED_OPERATION);
 	nest_level = pin_settings();
 	if (SPI_execute_with_args(query, nargs, types, values, nulls, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "\"%s\" is not a query", query);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a query", query),
+				 errhint("Give a SELECT.")));
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, context);
 
@@ -174,7 +181,10 @@ rfm_rows_as_owner(PG_FUNCTION_ARGS)
 	for (int i = 0; same && i < rsinfo->setDesc->natts; i++)
 		same = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1) == SPI_gettypeid(rsinfo->setDesc, i + 1);
 	if (!same)
-		elog(ERROR, "the columns of \"%s\" are not those expected", query);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the columns of \"%s\" are not those expected", query),
+				 errhint("Give the column definition list the types of the query's columns.")));
 	for (uint64 i = 0; i < SPI_tuptable->numvals; i++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -102,6 +102,7 @@ compare_orders(const void *a, const void *b, void *arg)
 {
 	const OrderSort *sort = arg;
 
+	CHECK_FOR_INTERRUPTS();
 	return id_compare(sort->kind, sort->heap, ((const Order *) a)->id,
 					  sort->heap, ((const Order *) b)->id);
 }
@@ -139,6 +140,7 @@ profile_compact(Profile *profile, Profile *other, bool with_room, Size room)
 		{
 			Order	   *order = &orders[profile->norders + i];
 
+			CHECK_FOR_INTERRUPTS();
 			*order = other->orders[i];
 			order->id = id_copy(&old_heap, &other_heap, order->id, profile->order_kind);
 			if (order->has_product)
@@ -149,6 +151,7 @@ profile_compact(Profile *profile, Profile *other, bool with_room, Size room)
 	qsort_arg(orders, norders, sizeof(Order), compare_orders, &sort);
 	for (uint32 i = 0; i < norders; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (n > 0 && id_equal(sort.kind, &old_heap, orders[n - 1].id, &old_heap, orders[i].id))
 			order_merge(&orders[n - 1], &orders[i], profile->product_kind, &old_heap, &old_heap);
 		else
@@ -156,6 +159,7 @@ profile_compact(Profile *profile, Profile *other, bool with_room, Size room)
 	}
 	for (uint32 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		heap_size += id_copy_size(&old_heap, orders[i].id, profile->order_kind);
 		if (orders[i].has_product)
 			heap_size += id_copy_size(&old_heap, orders[i].product, profile->product_kind);
@@ -174,6 +178,7 @@ profile_compact(Profile *profile, Profile *other, bool with_room, Size room)
 	heap = profile_heap(result);
 	for (uint32 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		result->orders[i] = orders[i];
 		result->orders[i].id = id_copy(&heap, &old_heap, orders[i].id, profile->order_kind);
 		if (orders[i].has_product)
@@ -392,6 +397,7 @@ rfm_profile_out(PG_FUNCTION_ARGS)
 	{
 		const Order *order = &profile->orders[i];
 
+		CHECK_FOR_INTERRUPTS();
 		put_id(&text, &heap, order->id, profile->order_kind);
 		appendStringInfo(&text, " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT,
 						 order->first_at, order->last_at, order->greatest);
@@ -540,11 +546,7 @@ profile_parse(char *text)
 		}
 		order->revenue = take_sum(&text);
 
-		/* a purchase has times, a greatest line, and only then a product */
-		if (order->greatest < 0 ?
-			order->first_at != DT_NOEND || order->last_at != DT_NOBEGIN || order->has_product :
-			!IS_VALID_TIMESTAMP(order->first_at) || !IS_VALID_TIMESTAMP(order->last_at) ||
-			order->first_at > order->last_at)
+		if (!order_is_valid(order))
 			rfm_corrupt("profile_state");
 		if (i > 0 && id_compare(order_kind, &heap, order[-1].id, &heap, order->id) >= 0)
 			rfm_corrupt("profile_state");
@@ -617,8 +619,11 @@ rfm_profile_unpack(PG_FUNCTION_ARGS)
 							  &heap, profile->window_start, PG_GETARG_TEXT_PP(1));
 	order_summary_init(&row.summary);
 	for (uint32 i = 0; i < profile->norders; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		order_summary_add(&row.summary, &profile->orders[i], profile->order_kind, &heap,
 						  profile->window_start);
+	}
 	row.assigned = true;
 	row.lines = profile->lines;
 	row.revenue = money_sum_value(&profile->revenue);

@@ -209,8 +209,11 @@ index_reserve(EntryIndex *index, MemoryContext context, uint32 more)
 		index->mask = (slots *= 2) - 1;
 	index_init(index, context, slots);
 	for (uint32 slot = 0; slot <= old.mask; slot++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (old.slots[slot].entry != NO_ENTRY)
 			index_add(index, old.slots[slot].hash, old.slots[slot].entry);
+	}
 	pfree(old.slots);
 }
 
@@ -329,7 +332,10 @@ merge_ledger(ProfileSet *set, uint32 entry, const ProfileSet *other, const Ledge
 		return;
 	merge_month(set, entry, &from->month);
 	for (uint32 i = from->further; i != NO_ENTRY; i = other->months[i - 1].next)
+	{
+		CHECK_FOR_INTERRUPTS();
 		merge_month(set, entry, &other->months[i - 1].month);
+	}
 }
 
 /* A ledger in the form that can be packed, or NULL when it has no line; the state may move. */
@@ -349,7 +355,10 @@ ledger_state(const ProfileSet *set, uint32 entry, LedgerState **state)
 	if (ledger->month.month != NO_MONTH)
 		*ledger_get_month(state, ledger->month.month) = ledger->month;
 	for (uint32 i = ledger->further; i != NO_ENTRY; i = set->months[i - 1].next)
+	{
+		CHECK_FOR_INTERRUPTS();
 		*ledger_get_month(state, set->months[i - 1].month.month) = set->months[i - 1].month;
+	}
 	return *state;
 }
 
@@ -608,6 +617,7 @@ copy_customer(ProfileSet *set, const ProfileSet *other, const Customer *from, ui
 	{
 		Order		order = own_order(set, &other->further[i - 1].order, &other->heap);
 
+		CHECK_FOR_INTERRUPTS();
 		add_further(set, entry, &order);
 	}
 	return entry;
@@ -627,6 +637,7 @@ merge_customer(ProfileSet *set, uint32 entry, const ProfileSet *other, const Cus
 	}
 	for (const Order *order = &from->order;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		order_merge(get_order(set, entry, order->id, &other->heap), order,
 					set->header.product_kind, &set->heap, &other->heap);
 		if (order->next == NO_ENTRY)
@@ -1079,7 +1090,8 @@ get_ledger_packed(const char *source, const char *end, ProfileSet *set, Ledger *
 		rfm_corrupt("profile_set");
 	GET(source, *ledger);
 	GET(source, months);
-	if ((Size) (end - source) / sizeof(LedgerMonth) < months)
+	if ((Size) (end - source) / sizeof(LedgerMonth) < months ||
+		(ledger->month.month != NO_MONTH && !ledger_month_is_valid(ledger->month.month)))
 		rfm_corrupt("profile_set");
 	ledger->further = NO_ENTRY;
 	if (set->header.nmonths + months > set->max_months)
@@ -1093,6 +1105,8 @@ get_ledger_packed(const char *source, const char *end, ProfileSet *set, Ledger *
 		FurtherMonth *further = &set->months[set->header.nmonths++];
 
 		GET(source, further->month);
+		if (!ledger_month_is_valid(further->month.month))
+			rfm_corrupt("profile_set");
 		further->next = ledger->further;
 		ledger->further = set->header.nmonths;
 	}
@@ -1114,6 +1128,7 @@ put_customers(char *target, const ProfileSet *set)
 		target = put_number(target, customer->nfurther);
 		for (const Order *order = &customer->order;;)
 		{
+			CHECK_FOR_INTERRUPTS();
 			target = put_order(target, order, &set->header);
 			if (order->next == NO_ENTRY)
 				break;
@@ -1123,6 +1138,16 @@ put_customers(char *target, const ProfileSet *set)
 			target = put_ledger_packed(target, set, &set->ledgers[i + 1]);
 	}
 	return target;
+}
+
+/* Whether an order that was unpacked can be: an order without lines is a customer's only one. */
+static bool
+packed_order_is_valid(const ProfileSet *batch, const Order *order, bool only)
+{
+	if (order->greatest == NO_ORDER)
+		return only && order->first_at == DT_NOEND && !order->has_product;
+	return order_is_valid(order) && id_is_valid(&batch->heap, order->id, batch->header.order_kind) &&
+		(!order->has_product || id_is_valid(&batch->heap, order->product, batch->header.product_kind));
 }
 
 /* Unpacks the next customer of a batch, whose arrays grow with his further orders; returns where the next one starts. */
@@ -1136,7 +1161,8 @@ get_customer_packed(const char *source, const char *end, ProfileSet *batch)
 	source = get_id(source, &customer->id, batch->header.customer_kind);
 	source = get_number(source, &customer->lines);
 	source = get_number(source, &customer->nfurther);
-	if ((Size) (end - source) < customer->nfurther)
+	if ((Size) (end - source) < customer->nfurther ||
+		!id_is_valid(&batch->heap, customer->id, batch->header.customer_kind))
 		rfm_corrupt("profile_set");
 	if (batch->header.nfurther + customer->nfurther > batch->max_further)
 	{
@@ -1147,9 +1173,12 @@ get_customer_packed(const char *source, const char *end, ProfileSet *batch)
 	{
 		Order	   *order = i == 0 ? &customer->order : &batch->further[batch->header.nfurther + i - 1].order;
 
+		CHECK_FOR_INTERRUPTS();
 		if (end - source < (ptrdiff_t) MAX_PACKED_ORDER)
 			rfm_corrupt("profile_set");
 		source = get_order_packed(source, order, &batch->header);
+		if (!packed_order_is_valid(batch, order, customer->nfurther == 0))
+			rfm_corrupt("profile_set");
 		order->next = i < customer->nfurther ? batch->header.nfurther + i + 1 : NO_ENTRY;
 	}
 	batch->header.nfurther += customer->nfurther;
@@ -1201,6 +1230,10 @@ rfm_profile_all_combine(PG_FUNCTION_ARGS)
 		a = set_new(context, &b->header, b->header.hash_from, b->header.hash_to, b->limit);
 	else
 	{
+		if (a->header.customer_kind != b->header.customer_kind || a->header.order_kind != b->header.order_kind ||
+			a->header.product_kind != b->header.product_kind || a->header.has_ledgers != b->header.has_ledgers ||
+			a->header.hash_from != b->header.hash_from)
+			rfm_corrupt("profile_set");
 		if (a->header.window_start != b->header.window_start)
 			rfm_window_changed();
 		money_sum_merge(&a->header.unassigned_revenue, &b->header.unassigned_revenue);
@@ -1315,7 +1348,23 @@ rfm_profile_all_serialize(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Deserialise: a set of no more than header and heap, which points to the packed customers; for combine only. */
+/* Whether a header that was read from somewhere can be. */
+static bool
+header_is_valid(const ProfileSetHeader *header, Size rest)
+{
+	uint8		has_ledgers;
+
+	memcpy(&has_ledgers, &header->has_ledgers, sizeof(has_ledgers));
+	return id_kind_is_valid(header->customer_kind) && id_kind_is_valid(header->order_kind) &&
+		(header->product_kind == ID_NONE || id_kind_is_valid(header->product_kind)) && has_ledgers <= 1 &&
+		header->hash_from >= 0 && header->hash_from < header->hash_to && header->hash_to <= HASH_END &&
+		header->heap_used >= 0 && (Size) header->heap_used <= rest;
+}
+
+/*
+ * Deserialise: a set of no more than header and heap, which points to the
+ * packed customers; for combine only, which trusts them no more than this.
+ */
 Datum
 rfm_profile_all_deserialize(PG_FUNCTION_ARGS)
 {
@@ -1328,7 +1377,7 @@ rfm_profile_all_deserialize(PG_FUNCTION_ARGS)
 		rfm_corrupt("profile_set");
 	memcpy(&limit, VARDATA(bytes), sizeof(limit));
 	memcpy(&set->header, (char *) bytes + MAXALIGN(VARHDRSZ + sizeof(limit)), sizeof(set->header));
-	if (set->header.heap_used < 0 || (Size) set->header.heap_used > VARSIZE(bytes) - PACKED_HEADER_SIZE)
+	if (limit < MIN_LIMIT || !header_is_valid(&set->header, VARSIZE(bytes) - PACKED_HEADER_SIZE))
 		rfm_corrupt("profile_set");
 	set->limit = limit;
 	set->heap.data = (char *) bytes + PACKED_HEADER_SIZE;
@@ -1407,6 +1456,7 @@ profile_set_purchases(const ProfileSet *set, uint32 number, Purchases *purchases
 	purchases->revenue = 0;
 	for (const Order *order = &set->customers[number].order;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		purchases->revenue += money_sum_value(&order->revenue);
 		if (order->first_at != DT_NOEND)
 		{
@@ -1469,6 +1519,7 @@ summarize(const ProfileSet *set, const Customer *customer, OrderSummary *summary
 	order_summary_init(summary);
 	for (const Order *order = &customer->order;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		revenue += money_sum_value(&order->revenue);
 		order_summary_add(summary, order, set->header.order_kind, &set->heap, set->header.window_start);
 		if (order->next == NO_ENTRY)
@@ -1542,7 +1593,10 @@ Datum
 rfm_profile_set_unpack_visits(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		elog(ERROR, "unpack without profiles or time zone");
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("profiles and time_zone of unpack must not be NULL"),
+				 errhint("Of the three arguments only the visits may be NULL.")));
 	unpack_set(fcinfo, profile_set_from_datum(PG_GETARG_DATUM(0)),
 			   PG_ARGISNULL(1) ? NULL : visit_set_from_datum(PG_GETARG_DATUM(1)), PG_GETARG_TEXT_PP(2));
 	return (Datum) 0;

@@ -267,6 +267,7 @@ compare_entries(const void *a, const void *b)
 	int64		key_a = ((const SurvivalEntry *) a)->key;
 	int64		key_b = ((const SurvivalEntry *) b)->key;
 
+	CHECK_FOR_INTERRUPTS();
 	return (key_a > key_b) - (key_a < key_b);
 }
 
@@ -298,6 +299,7 @@ survival_compact(const Survival *survival, const Survival *other, bool with_room
 		qsort(entries, total, sizeof(SurvivalEntry), compare_entries);
 	for (Size i = 0; i < total; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (n > 0 && entries[n - 1].key == entries[i].key)
 			entries[n - 1].customers += entries[i].customers;
 		else
@@ -361,6 +363,7 @@ survival_key(int32 days, bool event)
 #define ST_SORT sort_keys
 #define ST_ELEMENT_TYPE uint32
 #define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -386,6 +389,7 @@ survival_from_keys(uint32 *keys, Size n)
 	entry->key = keys[0];
 	for (Size i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (keys[i] != entry->key)
 			(++entry)->key = keys[i];
 		entry->customers++;
@@ -481,6 +485,7 @@ survival_text(const Survival *survival)
 		int64		day = survival->entries[i].key / 2;
 		int64		count[2] = {0, 0};
 
+		CHECK_FOR_INTERRUPTS();
 		for (; i < survival->n && survival->entries[i].key / 2 == day; i++)
 			count[survival->entries[i].key % 2] = survival->entries[i].customers;
 		appendStringInfo(&text, "%s%lld:%lld:%lld", text.len > 0 ? " " : "", (long long) day,
@@ -696,7 +701,10 @@ survival_rate(const struct varlena *survival, int32 at_days, double confidence, 
 
 	curve_init(&curve, (const Survival *) survival, confidence);
 	while ((further = curve_next_day(&curve, &days)) && days <= at_days)
+	{
+		CHECK_FOR_INTERRUPTS();
 		curve_step(&curve);
+	}
 
 	at_risk = curve.at_risk;
 	if (curve.next > 0 && curve.days < at_days)

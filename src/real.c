@@ -25,6 +25,7 @@
 #define TWO_PI		6.283185307179586476925
 
 #define MAX_TERMS	10000000	/* of a series or fraction; none comes near */
+#define MANY_DF			1e7
 #define PRECISION	2.3e-16		/* where a series or fraction ends */
 
 /* 2^exponent for -1022 <= exponent <= 1023 */
@@ -231,23 +232,13 @@ beta_term(double a, double b, double x, double y)
 				 real_deviance(a, n * x) - real_deviance(b, n * y));
 }
 
-/*
- * The regularised incomplete beta function I_x(a, b), for a, b > 0, by its
- * continued fraction (Lentz).  y is 1 - x, given so that it can be exact.
- */
-double
-real_beta(double a, double b, double x, double y)
+/* I_x(a, b) of real_beta by its continued fraction (Lentz), which is good for x up to (a + 1) / (a + b + 2). */
+static double
+beta_fraction(double a, double b, double x, double y)
 {
 	double		c = 1;
 	double		d;
 	double		fraction;
-
-	if (x <= 0)
-		return 0;
-	if (y <= 0)
-		return 1;
-	if (x > (a + 1) / (a + b + 2))
-		return 1 - real_beta(b, a, y, x);
 
 	d = 1 / (1 - (a + b) * x / (a + 1));
 	fraction = d;
@@ -272,12 +263,31 @@ real_beta(double a, double b, double x, double y)
 }
 
 /*
+ * The regularised incomplete beta function I_x(a, b), for a, b > 0.  y is
+ * 1 - x, given so that it can be exact.
+ */
+double
+real_beta(double a, double b, double x, double y)
+{
+	if (x <= 0)
+		return 0;
+	if (y <= 0)
+		return 1;
+	/* of large a and b rounding may put both x and y above their limits */
+	if (x > (a + 1) / (a + b + 2))
+		return 1 - beta_fraction(b, a, y, x);
+	return beta_fraction(a, b, x, y);
+}
+
+/*
  * The t > 0 that Student's t with df degrees of freedom exceeds, up or down,
  * with probability tail; df = infinity is the normal distribution.  df >= 1,
  * tail between 0 and 1.
  *
  * The tail is convex, so Newton's method climbs to t from below, where the
- * normal quantile stands (Abramowitz and Stegun 26.2.23, less its error).
+ * normal quantile stands (Abramowitz and Stegun 26.2.23, less its error).  Of
+ * so many degrees of freedom that df + t * t would lose the digits of t, t is
+ * the normal quantile and a little (26.7.5).
  */
 double
 real_t_quantile(double tail, double df)
@@ -286,6 +296,12 @@ real_t_quantile(double tail, double df)
 	double		t = u - (2.515517 + u * (0.802853 + u * 0.010328)) /
 		(1 + u * (1.432788 + u * (0.189269 + u * 0.001308))) - 0.0005;
 
+	if (df > MANY_DF && !isinf(df))
+	{
+		t = real_t_quantile(tail, HUGE_VAL);
+		u = t * t;
+		return t * (1 + (u + 1) / (4 * df) + ((5 * u + 16) * u + 3) / (96 * df * df));
+	}
 	t = Max(t, 1e-9);
 	for (int i = 0; i < 200; i++)
 	{

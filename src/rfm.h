@@ -80,6 +80,7 @@ extern AmountKind money_kind(Oid type);
 extern int64 money_from_datum(Datum amount, AmountKind kind);
 extern int64 money_from_numeric(Numeric amount);
 extern int64 money_from_float8(float8 amount);
+extern bool money_is_numeric(const char *data, Size size);
 extern bool money_units(Numeric value, int64 *units, bool *exact);
 extern bool money_units_float8(float8 value, int64 *units, bool *exact);
 extern Numeric money_to_numeric(int128 units);
@@ -195,6 +196,7 @@ extern Size id_datum_size(Datum datum, IdKind kind);
 extern uint64 id_from_datum(IdHeap *heap, Datum datum, IdKind kind);
 extern uint64 id_from_bytes(IdHeap *heap, const char *bytes, uint32 length);
 extern const char *id_bytes(const IdHeap *heap, uint64 word, uint32 *length);
+extern bool id_kind_is_valid(int kind);
 extern bool id_is_valid(const IdHeap *heap, uint64 word, IdKind kind);
 extern uint64 id_copy(IdHeap *to, const IdHeap *from, uint64 word, IdKind kind);
 extern Size id_copy_size(const IdHeap *from, uint64 word, IdKind kind);
@@ -314,6 +316,7 @@ typedef struct OrderSummary
 } OrderSummary;
 
 extern void order_init(Order *order, uint64 id);
+extern bool order_is_valid(const Order *order);
 extern void order_add(Order *order, const Line *line, IdKind product_kind, IdHeap *heap, const IdHeap *line_heap);
 extern void order_merge(Order *order, const Order *other, IdKind product_kind, IdHeap *heap, const IdHeap *other_heap);
 extern void order_summary_init(OrderSummary *summary);
@@ -363,6 +366,7 @@ typedef struct LedgerState
 } LedgerState;
 
 extern int32 ledger_month(int32 date);
+extern bool ledger_month_is_valid(int64 month);
 extern LedgerState *ledger_new(uint32 capacity);
 extern LedgerMonth *ledger_get_month(LedgerState **state, int32 month);
 extern struct varlena *ledger_pack(const LedgerState *state);

@@ -494,6 +494,7 @@ compare_outputs(const void *a, const void *b)
 	const Output *y = b;
 	int			cmp = x->group->dimension - y->group->dimension;
 
+	CHECK_FOR_INTERRUPTS();
 	if (cmp == 0)
 		cmp = x->group->is_null - y->group->is_null;
 	if (cmp == 0 && !x->group->is_null)

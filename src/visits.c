@@ -344,6 +344,8 @@ rfm_visit_boundaries_combine(PG_FUNCTION_ARGS)
 	}
 	if (a == NULL)
 		a = boundaries_new(context, b->header.customer_kind);
+	if (a->header.customer_kind != b->header.customer_kind)
+		rfm_corrupt("visit_boundaries");
 	boundaries_reserve(a, b->header.ncustomers);
 	for (uint32 i = 0; i < b->header.ncustomers; i++)
 	{
@@ -404,6 +406,30 @@ aligned_flat(bytea *bytes)
 	return memcpy(palloc(VARSIZE(bytes)), bytes, VARSIZE(bytes));
 }
 
+/* Whether bytes from another process are boundaries. */
+static bool
+boundaries_valid(const BoundariesHeader *header)
+{
+	Size		size = VARSIZE(header);
+	Size		customers_size;
+	const Boundaries *boundaries;
+
+	if (size < BOUNDARIES_HEADER_SIZE || !id_kind_is_valid(header->customer_kind))
+		return false;
+	size -= BOUNDARIES_HEADER_SIZE;
+	customers_size = (Size) header->ncustomers * sizeof(Boundary);
+	if (customers_size > size || header->heap_used < 0 || (Size) header->heap_used != size - customers_size)
+		return false;
+	boundaries = boundaries_view(header);
+	for (uint32 i = 0; i < header->ncustomers; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!id_is_valid(&boundaries->heap, boundaries->customers[i].customer, header->customer_kind))
+			return false;
+	}
+	return true;
+}
+
 /* Serialise: the flat form. */
 Datum
 rfm_visit_boundaries_serialize(PG_FUNCTION_ARGS)
@@ -416,12 +442,16 @@ rfm_visit_boundaries_serialize(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Deserialise: boundaries that combine only reads. */
+/* Deserialise: boundaries that combine only reads.  Trusts nothing. */
 Datum
 rfm_visit_boundaries_deserialize(PG_FUNCTION_ARGS)
 {
+	const BoundariesHeader *header = aligned_flat(PG_GETARG_BYTEA_P(0));
+
 	aggregate_context(fcinfo);
-	PG_RETURN_POINTER(boundaries_view(aligned_flat(PG_GETARG_BYTEA_P(0))));
+	if (!boundaries_valid(header))
+		rfm_corrupt("visit_boundaries");
+	PG_RETURN_POINTER(boundaries_view(header));
 }
 
 /* A number that tells sets of boundaries apart, in whatever order they stand. */
@@ -436,6 +466,7 @@ boundaries_fingerprint(const Boundaries *boundaries)
 		const Boundary *boundary = &boundaries->customers[i];
 		uint64		words[3] = {boundary->customer, boundary->first_order_at, boundary->first_order_until};
 
+		CHECK_FOR_INTERRUPTS();
 		if (id_kind_in_heap(kind))
 		{
 			uint32		length;
@@ -959,7 +990,10 @@ customer_numbers(const VisitSet *set, const VisitSet *other)
 	if (other->header.ncustomers != n || other->header.fingerprint != set->header.fingerprint)
 		boundaries_change();
 	while (same < n && id_equal(kind, &set->heap, set->customers[same].id, &other->heap, other->customers[same].id))
+	{
+		CHECK_FOR_INTERRUPTS();
 		same++;
+	}
 	if (same == n)
 		return NULL;
 	numbers = palloc_extended(n * sizeof(uint32), MCXT_ALLOC_HUGE);
@@ -1030,6 +1064,8 @@ rfm_visits_all_combine(PG_FUNCTION_ARGS)
 		}
 		index_customers(a);
 	}
+	if (a->header.customer_kind != b->header.customer_kind || a->header.session_kind != b->header.session_kind)
+		rfm_corrupt("visit_set");
 	apply_batch(a);
 	apply_batch(b);
 	merge_set(a, b);
@@ -1096,6 +1132,49 @@ set_view(const VisitSetHeader *header)
 	return set;
 }
 
+/* Whether bytes from another process are a set. */
+static bool
+set_valid(const VisitSetHeader *header)
+{
+	Size		size = VARSIZE(header);
+	uint8		has_next_visits;
+	Size		arrays_size;
+	const VisitSet *set;
+
+	if (size < VISITS_HEADER_SIZE || !id_kind_is_valid(header->customer_kind) || !id_kind_is_valid(header->session_kind))
+		return false;
+	memcpy(&has_next_visits, &header->has_next_visits, sizeof(has_next_visits));
+	if (has_next_visits > 1)
+		return false;
+	size -= VISITS_HEADER_SIZE;
+	arrays_size = (Size) header->ncustomers * sizeof(Customer) + next_visits_size(header) +
+		(Size) header->nsessions * sizeof(Session);
+	if (arrays_size > size || header->heap_used < 0 || (Size) header->heap_used > size - arrays_size ||
+		header->session_heap_used < 0 || (Size) header->session_heap_used != size - arrays_size - header->heap_used)
+		return false;
+	/* the sessions' ids must be aligned, as those of the customers are */
+	if (header->heap_used % IDHEAP_GRANULE != 0 || header->session_heap_used % IDHEAP_GRANULE != 0)
+		return false;
+	set = set_view(header);
+	for (uint32 i = 0; i < header->ncustomers; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!id_is_valid(&set->heap, set->customers[i].id, header->customer_kind))
+			return false;
+	}
+	for (uint32 i = 0; i < header->nsessions; i++)
+	{
+		const Session *session = &set->sessions[i];
+		uint32		number = session->customer & ~RETURNED;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number == NO_CUSTOMER || number > header->ncustomers ||
+			!id_is_valid(&set->session_heap, session_id(session), header->session_kind))
+			return false;
+	}
+	return true;
+}
+
 /* Serialise: the flat form. */
 Datum
 rfm_visits_all_serialize(PG_FUNCTION_ARGS)
@@ -1111,12 +1190,16 @@ rfm_visits_all_serialize(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(result);
 }
 
-/* Deserialise: a set without index; combine reads it only. */
+/* Deserialise: a set without index; combine reads it only.  Trusts nothing. */
 Datum
 rfm_visits_all_deserialize(PG_FUNCTION_ARGS)
 {
+	const VisitSetHeader *header = aligned_flat(PG_GETARG_BYTEA_P(0));
+
 	aggregate_context(fcinfo);
-	PG_RETURN_POINTER(set_view(aligned_flat(PG_GETARG_BYTEA_P(0))));
+	if (!set_valid(header))
+		rfm_corrupt("visit_set");
+	PG_RETURN_POINTER(set_view(header));
 }
 
 static Size
@@ -1205,7 +1288,10 @@ rfm_count_visits(PG_FUNCTION_ARGS)
 	plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL || SPI_execute_plan_with_paramlist(plan, parameters, true, 0) != SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "\"%s\" does not count visits", query);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" does not count visits", query),
+				 errhint("Give a query of one row, with the result of rfm.visits_all.")));
 	visits = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
 	if (!is_null)
 		visits = SPI_datumTransfer(visits, false, -1);

@@ -57,6 +57,7 @@ FROM (SELECT count(extra) FILTER (WHERE NOT second) AS n_a, avg(extra) FILTER (W
 -- Student's t: percentage points from every textbook's table (Pearson and Hartley, table 12), and where it becomes the normal distribution
 SELECT df, round(high::numeric, 3) AS "97.5 %", round((rfm.welch_interval(n, 0, n, 2, 0, 0, 0.99)).high::numeric, 3) AS "99.5 %"
 FROM unnest('{2,3,4,5,6,11,21,31,61,121,1000000000}'::bigint[]) n, rfm.welch_interval(n, 0, n, 2, 0, 0);
+SELECT n, round(high::numeric, 9) AS "97.5 %" FROM unnest('{10000000,10000002,1000000000000000,9007199254740992,9223372036854775807}'::bigint[]) n, rfm.mean_interval(n, 0, n);
 -- turned around; one customer; nobody; no variance; NULLs
 SELECT a.difference = -b.difference AND greatest(abs(a.low + b.high), abs(a.high + b.low), abs(a.df - b.df)) < 1e-12 AS turned
 FROM rfm.welch_interval(7, 1.5, 3, 40, 2, 11) a, rfm.welch_interval(40, 2, 11, 7, 1.5, 3) b;
