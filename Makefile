@@ -50,10 +50,19 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test demo demo-stop dashboard bench dist
+.PHONY: test test-sanitize test-valgrind lint demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+test-sanitize:
+	@bash test/run.sh sanitize
+
+test-valgrind:
+	@bash test/run.sh valgrind
+
+lint:
+	@bash test/lint.sh
 
 demo:
 	@bash demo/demo.sh start
