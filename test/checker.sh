@@ -11,7 +11,7 @@
 #
 # Any report fails the run.
 #
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2086,SC2116,SC2154
 
 # The calls of the extension's that memory_guard.c takes.
 guarded='palloc palloc0 palloc_extended MemoryContextAlloc MemoryContextAllocZero
