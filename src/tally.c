@@ -363,11 +363,13 @@ rfm_tally_combine(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		group_value(&value, b, other);
 		group = tally_group(a, other->dimension, other->segment_rank, &value);
-		group->customers += other->customers;
-		group->repurchased += other->repurchased;
 		group_add_orders(group, other->orders);
-		group->revenue += other->revenue;
-		group->days += other->days;
+		/* only bytes that were changed overflow */
+		if (__builtin_add_overflow(group->customers, other->customers, &group->customers) ||
+			__builtin_add_overflow(group->repurchased, other->repurchased, &group->repurchased) ||
+			__builtin_add_overflow(group->revenue, other->revenue, &group->revenue) ||
+			__builtin_add_overflow(group->days, other->days, &group->days))
+			rfm_corrupt("tally");
 		group->has_days |= other->has_days;
 	}
 	PG_RETURN_POINTER(a);

@@ -54,7 +54,7 @@ checker_start_server() {
 			command="$(setarch -R true 2>/dev/null && echo setarch -R)
 				env 'LD_PRELOAD=$(gcc -print-file-name=libasan.so) $directory/first.so'
 				ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=0:quarantine_size_mb=16:malloc_context_size=8:log_path=$reports/asan
-				UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$reports/ubsan"
+				UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1"
 			;;
 		valgrind)
 			command="valgrind --quiet --trace-children=no --num-callers=40 --fullpath-after=$directory/build/
@@ -75,6 +75,10 @@ checker_finish() {
 	local report
 	[ ! -f "$directory/data/postmaster.pid" ] || [ -n "${KEEP:-}" ] ||
 		as_server "$(postgres_path bindir)/pg_ctl" -D "$directory/data" -m fast -w stop >/dev/null || :
+	# gcc's UndefinedBehaviorSanitizer writes to standard error only, which is the server's log.
+	if [ "$checker" = sanitize ] && [ -f "$directory/data/log" ]; then
+		grep -A 30 ': runtime error: ' "$directory/data/log" >"$directory/reports/undefined" || :
+	fi
 	for report in "$directory"/reports/*; do
 		[ -s "$report" ] || continue
 		cat "$report"
