@@ -53,13 +53,22 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test fuzz test-fresh test-versions demo demo-stop dashboard bench dist
+.PHONY: test test-sanitize test-valgrind fuzz lint test-fresh test-versions demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
 
+test-sanitize:
+	@bash test/run.sh sanitize
+
+test-valgrind:
+	@bash test/run.sh valgrind
+
 fuzz:
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_SEED=$(SEED) ONLY=fuzz bash test/run.sh
+
+lint:
+	@bash test/lint.sh
 
 test-fresh:
 	@bash test/chroot.sh fresh

@@ -518,7 +518,7 @@ values_percentiles(const Values *values)
 	int			upper[RFM_MAX_CUTS];
 	int64		ranks[MAX_RANKS] = {0};
 	int			nranks = 0;
-	Datum		found[MAX_RANKS];
+	Datum		found[MAX_RANKS] = {0};
 	Datum		cuts[RFM_MAX_CUTS];
 
 	for (int i = 0; i < n; i++)

@@ -312,12 +312,14 @@ rfm_gateway_combine(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		numbers[i] = gateway_name(a, bytes, length);
 		name = &a->names[numbers[i]];
-		name->customers += other->customers;
-		name->vip_customers += other->vip_customers;
-		name->promising_customers += other->promising_customers;
-		name->vip_revenue += other->vip_revenue;
-		name->revenue += other->revenue;
-		name->revenue_after += other->revenue_after;
+		/* only bytes that were changed overflow */
+		if (__builtin_add_overflow(name->customers, other->customers, &name->customers) ||
+			__builtin_add_overflow(name->vip_customers, other->vip_customers, &name->vip_customers) ||
+			__builtin_add_overflow(name->promising_customers, other->promising_customers, &name->promising_customers) ||
+			__builtin_add_overflow(name->vip_revenue, other->vip_revenue, &name->vip_revenue) ||
+			__builtin_add_overflow(name->revenue, other->revenue, &name->revenue) ||
+			__builtin_add_overflow(name->revenue_after, other->revenue_after, &name->revenue_after))
+			rfm_corrupt("gateway");
 		square_sum_merge(&name->revenue_squares, &other->revenue_squares);
 		square_sum_merge(&name->revenue_after_squares, &other->revenue_after_squares);
 	}

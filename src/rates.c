@@ -696,11 +696,10 @@ survival_rate(const struct varlena *survival, int32 at_days, double confidence, 
 {
 	Curve		curve;
 	int64		days = 0;
-	bool		further;
 	int64		at_risk;
 
 	curve_init(&curve, (const Survival *) survival, confidence);
-	while ((further = curve_next_day(&curve, &days)) && days <= at_days)
+	while (curve_next_day(&curve, &days) && days <= at_days)
 	{
 		CHECK_FOR_INTERRUPTS();
 		curve_step(&curve);

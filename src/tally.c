@@ -53,7 +53,7 @@ typedef struct Group
 typedef struct Value
 {
 	uint64		word;			/* an integer */
-	const char *bytes;			/* of anything else */
+	const char *bytes;			/* of anything else, otherwise NULL */
 	uint32		length;
 	uint32		hash;
 	uint8		is_null;
@@ -166,7 +166,7 @@ group_has_value(const Tally *tally, const Group *group, const Value *value)
 
 	if (group->is_null || value->is_null)
 		return group->is_null == value->is_null;
-	if (!id_kind_in_heap(tally->kinds[group->dimension]))
+	if (value->bytes == NULL)
 		return group->value == value->word;
 	bytes = id_bytes(&tally->heap, group->value, &length);
 	return length == value->length && memcmp(bytes, value->bytes, length) == 0;
@@ -262,12 +262,9 @@ tally_start(FunctionCallInfo fcinfo)
 static inline void
 value_read(Value *value, const NullableDatum *argument, IdKind kind)
 {
-	value->is_null = argument->isnull;
+	*value = (Value) {.is_null = argument->isnull};
 	if (argument->isnull)
-	{
-		value->hash = 0;
 		return;
-	}
 	switch (kind)
 	{
 		case ID_TEXT:
@@ -326,10 +323,12 @@ group_value(Value *value, const Tally *tally, const Group *group)
 {
 	IdKind		kind = tally->kinds[group->dimension];
 
-	value->is_null = group->is_null;
+	*value = (Value) {.is_null = group->is_null};
+	if (group->is_null)
+		return;
 	value->word = group->value;
-	value->hash = group->is_null ? 0 : id_hash(kind, group->value);
-	if (!group->is_null && id_kind_in_heap(kind))
+	value->hash = id_hash(kind, group->value);
+	if (id_kind_in_heap(kind))
 		value->bytes = id_bytes(&tally->heap, group->value, &value->length);
 }
 
@@ -364,11 +363,13 @@ rfm_tally_combine(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		group_value(&value, b, other);
 		group = tally_group(a, other->dimension, other->segment_rank, &value);
-		group->customers += other->customers;
-		group->repurchased += other->repurchased;
 		group_add_orders(group, other->orders);
-		group->revenue += other->revenue;
-		group->days += other->days;
+		/* only bytes that were changed overflow */
+		if (__builtin_add_overflow(group->customers, other->customers, &group->customers) ||
+			__builtin_add_overflow(group->repurchased, other->repurchased, &group->repurchased) ||
+			__builtin_add_overflow(group->revenue, other->revenue, &group->revenue) ||
+			__builtin_add_overflow(group->days, other->days, &group->days))
+			rfm_corrupt("tally");
 		group->has_days |= other->has_days;
 	}
 	PG_RETURN_POINTER(a);

@@ -5,13 +5,14 @@
 # The server never runs as root; its clients run as the caller, so that only the caller needs to
 # be able to read the checkout.
 #
-#	install_packages test|demo		what is missing, by apt
+#	install_packages test|sanitize|valgrind|lint|demo	what is missing, by apt
 #	create_private_directory NAME	sets $directory
 #	build_extension [MAKE ARGUMENT ...]
 #	start_server [SETTING ...]		and points every client at it; lines of postgresql.conf
 #	remove_private_directory		ends the server, too
 #
-# The caller sets $source, the checkout.
+# The caller sets $source, the checkout; $extra_source, if the build has one more file in C; and
+# $postgres, if the server is started by another command.
 #
 # shellcheck shell=bash disable=SC2012,SC2086,SC2154
 
@@ -87,7 +88,7 @@ postgres_major() {
 	fi | sed 's/^[^0-9]*\([0-9]*\).*/\1/'
 }
 
-# Lists the packages that are missing for the purpose: test or demo.
+# Lists the packages that are missing for the purpose.
 missing_packages() {
 	local purpose=$1 major extensions
 	major=$(postgres_major)
@@ -97,22 +98,36 @@ missing_packages() {
 	[ -f /usr/include/stdio.h ] || echo libc6-dev
 	[ -x "$(postgres_path bindir)/postgres" ] || echo "postgresql-$major"
 	[ -f "$(postgres_path pgxs)" ] || echo "postgresql-server-dev-$major"
-	if [ "$purpose" = test ]; then
-		command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
-		command -v node >/dev/null || echo nodejs
-		command -v npm >/dev/null || echo npm
-		command -v chromium >/dev/null || echo chromium
-		[ -f "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap"
-		[ -f "$extensions/plpgsql_check.control" ] || echo "postgresql-$major-plpgsql-check"
-		command -v javac >/dev/null || echo default-jdk-headless
-		[ -f /usr/share/java/postgresql.jar ] || echo libpostgresql-jdbc-java
-		# without it, which not every version has, its test is skipped
-		[ -f "$extensions/pg_cron.control" ] || case $PG_CONFIG in
-			/usr/bin/* | /usr/lib/postgresql/*)
-				! apt-cache show "postgresql-$major-cron" >/dev/null 2>&1 || echo "postgresql-$major-cron"
-				;;
-		esac
-	fi
+	case $purpose in
+		test | sanitize | valgrind)
+			command -v pg_prove >/dev/null || echo libtap-parser-sourcehandler-pgtap-perl
+			[ -f "$extensions/pgtap.control" ] || echo "postgresql-$major-pgtap"
+			[ -f "$extensions/plpgsql_check.control" ] || echo "postgresql-$major-plpgsql-check"
+			;;
+	esac
+	case $purpose in
+		test)
+			command -v node >/dev/null || echo nodejs
+			command -v npm >/dev/null || echo npm
+			command -v chromium >/dev/null || echo chromium
+			command -v javac >/dev/null || echo default-jdk-headless
+			[ -f /usr/share/java/postgresql.jar ] || echo libpostgresql-jdbc-java
+			# without it, which not every version has, its test is skipped
+			[ -f "$extensions/pg_cron.control" ] || case $PG_CONFIG in
+				/usr/bin/* | /usr/lib/postgresql/*)
+					! apt-cache show "postgresql-$major-cron" >/dev/null 2>&1 || echo "postgresql-$major-cron"
+					;;
+			esac
+			;;
+		valgrind)
+			command -v valgrind >/dev/null || echo valgrind
+			;;
+		lint)
+			command -v cppcheck >/dev/null || echo cppcheck
+			command -v clang-tidy >/dev/null || echo clang-tidy
+			command -v shellcheck >/dev/null || echo shellcheck
+			;;
+	esac
 }
 
 # Installs packages.  Debian makes and starts a cluster with the first server package: not this time.
@@ -125,7 +140,7 @@ install_without_cluster() (
 	apt_get install --no-install-recommends "$@"
 )
 
-# Installs what is missing for the purpose: test or demo.
+# Installs what is missing for the purpose.
 install_packages() {
 	local packages
 	choose_postgres
@@ -170,6 +185,7 @@ build_extension() {
 	local build=$directory/build
 	mkdir "$build"
 	(cd "$source" && cp -R Makefile rfm_segments.control src sql test expected "$build")
+	[ -z "${extra_source:-}" ] || cp "$source/$extra_source" "$build/src"
 	find "$build" -name '*.[od]' -delete -o -name '*.bc' -delete
 	quietly make -C "$build" -j "$(nproc)" PG_CONFIG="$PG_CONFIG" "$@" &&
 		quietly make -C "$build" install DESTDIR="$directory/installed" PG_CONFIG="$PG_CONFIG" "$@"
@@ -227,7 +243,7 @@ start_server() {
 	SETTINGS
 	[ $# = 0 ] || printf '%s\n' "$@" >>"$directory/data/postgresql.conf"
 	(extension_settings) >>"$directory/data/postgresql.conf" || install_in_system
-	quietly as_server "$bindir/pg_ctl" -D "$directory/data" -l "$directory/data/log" -w start || {
+	quietly as_server "$bindir/pg_ctl" -D "$directory/data" -l "$directory/data/log" ${postgres:+-p "$postgres"} -w start || {
 		cat "$directory/data/log" >&2
 		return 1
 	}

@@ -4,6 +4,8 @@
 #	make test				all
 #	make test ONLY=score	those with this name; a pattern such as ONLY='profile*' does, too
 #	make test KEEP=1		leaves the server running and says how to reach it
+#	make test-sanitize		those of pg_regress and pgTAP below a memory checker: see checker.sh
+#	make test-valgrind		those of pg_regress
 #
 #	test/sql/*.sql				pg_regress, in one database that has the extension
 #	test/isolation/specs/*.spec	the same, with several sessions
@@ -17,6 +19,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
 . test/private_server.sh
+checker=${1:-}
+[ -z "$checker" ] || . test/checker.sh
 
 passed=0 failed=0 skipped=0 remark='' step=''
 
@@ -25,6 +29,7 @@ finish() {
 	local status=$?
 	trap - EXIT
 	trap '' INT TERM HUP
+	[ -z "$checker" ] || checker_finish
 	if [ "$status" != 0 ]; then
 		failed=$((failed + 1)) remark=${remark:-" ($step failed)"}
 	elif [ $((passed + failed + skipped)) = 0 ]; then
@@ -111,13 +116,13 @@ run_tap() {
 }
 
 step="installing packages"
-install_packages test
+install_packages "${checker:-test}"
 step="making a directory"
-create_private_directory test
+create_private_directory "${checker:-test}"
 step="the build"
-build_extension COPT=-Werror
+${checker:+checker_}build_extension COPT=-Werror
 step="starting the server"
-start_server
+${checker:+checker_}start_server
 step="the template database"
 createdb rfm_template
 psql -XqAt -v ON_ERROR_STOP=1 rfm_template <<'SQL'
@@ -130,6 +135,8 @@ SQL
 step="a runner"
 export PG_CONFIG RFM_SOURCE_DIR=$source
 run_regress REGRESS $(chosen test/sql/*.sql)
-run_regress ISOLATION $(chosen test/isolation/specs/*.spec)
-run_tap $(chosen test/pgtap/*.sql) -- pg_prove --psql-bin test/fresh_psql
-run_tap $(chosen test/shell/*.sh) -- prove --exec bash
+[ "$checker" = valgrind ] || {
+	run_regress ISOLATION $(chosen test/isolation/specs/*.spec)
+	run_tap $(chosen test/pgtap/*.sql) -- pg_prove --psql-bin test/fresh_psql
+}
+[ -n "$checker" ] || run_tap $(chosen test/shell/*.sh) -- prove --exec bash
