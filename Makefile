@@ -3,6 +3,7 @@
 #   make && make install       builds and installs for the server that PG_CONFIG names
 #   make installcheck          the regression tests, against an installed extension and a running server
 #   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
+#   make test-load [SECONDS=180] [SCALE=0.1]    readers, writers and refreshes at once; latencies of every view
 #   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
 #   make demo-stop             ends the demo and removes its server
 #   make dashboard [MODEL=shop] [PORT=3000]    pages about a model, of the demo or where PGHOST and so on point
@@ -50,10 +51,13 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test demo demo-stop dashboard bench dist
+.PHONY: test test-load demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+test-load:
+	@bash test/load.sh $(or $(SECONDS),180)
 
 demo:
 	@bash demo/demo.sh start
