@@ -3,6 +3,11 @@
 #   make && make install       builds and installs for the server that PG_CONFIG names
 #   make installcheck          the regression tests, against an installed extension and a running server
 #   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
+#   make test-load [SECONDS=180] [SCALE=0.1]    readers, writers and refreshes at once; latencies of every view
+#   make fuzz [SECONDS=600] [SEED=1]    corrupt states, hostile input and extreme arguments, by chance
+#   make test-sanitize         the SQL tests with AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-valgrind         the tests of the C core under valgrind
+#   make lint                  gcc -fanalyzer, clang-tidy, cppcheck and shellcheck
 #   make test-fresh            for releases: the README's commands on a new Debian 12, as root and with sudo
 #   make test-versions [VERSIONS=17]    for releases: make test on PostgreSQL 15, 17 and 18, each on a new Debian
 #   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
@@ -53,10 +58,13 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test test-sanitize test-valgrind fuzz lint test-fresh test-versions demo demo-stop dashboard bench dist
+.PHONY: test test-load fuzz test-sanitize test-valgrind lint test-fresh test-versions demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+test-load:
+	@bash test/load.sh $(or $(SECONDS),180)
 
 test-sanitize:
 	@bash test/run.sh sanitize

@@ -717,14 +717,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.report_stage(text, text, int) IS 'Internal. Shows how far a refresh has come.';
 
--- A refresh whose session is gone has ended, too.
+-- A refresh whose session is gone, or has gone on to another statement, has ended, too.
 CREATE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     id bigint;
 BEGIN
-    EXECUTE format('UPDATE %I.refresh_log SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
-        ' AND pid NOT IN (SELECT a.pid FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid())', model);
+    EXECUTE format('UPDATE %I.refresh_log l SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
+        ' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.pid <> pg_backend_pid()'
+        -- what others do is hidden from who is neither superuser nor of their role
+        ' AND (a.query_start IS NULL OR a.state = ''active'' AND a.query_start <= l.started_at))', model);
     EXECUTE format('INSERT INTO %I.refresh_log (started_at, pid, mode, reason) VALUES (clock_timestamp(), pg_backend_pid(), ''full'', $1)'
         ' RETURNING refresh_id', model) INTO id USING reason;
     RETURN id;

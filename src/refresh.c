@@ -7,9 +7,9 @@
  * Outside a transaction block there are two transactions.  The first logs that
  * the refresh runs and commits.  The second takes the model's lock before its
  * snapshot, so that it sees all that the refresh before it wrote, and does the
- * work in a subtransaction; when that fails, cancelled or not, the failure is
- * logged and committed before it is raised.  Inside a transaction block, where
- * nothing can commit, all of it is part of the caller's transaction.
+ * work.  Lock and work are a subtransaction; when that fails, cancelled or not,
+ * the failure is logged and committed before it is raised.  Inside a transaction
+ * block, where nothing can commit, all of it is part of the caller's transaction.
  *
  * TRUNCATE spares no older snapshot its rows.  So the tables below the model
  * are locked, as any reader locks them, before the snapshot is taken: a load
@@ -18,6 +18,7 @@
 #include "rfm.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -151,11 +152,11 @@ lock_model(const Model *model, bool wait)
 }
 
 /*
- * The work in a subtransaction, so that its failure can be logged.  Returns
- * the error, or NULL.
+ * The second transaction's lock, work and log in a subtransaction, so that
+ * failure can be logged.  Returns the error, or NULL.
  */
 static ErrorData *
-try_refresh_model(const Model *model, int64 refresh, const char *relations, bool full_rebuild)
+try_refresh_model(const Model *model, int64 refresh, const char *relations, bool full_rebuild, bool wait)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -165,7 +166,13 @@ try_refresh_model(const Model *model, int64 refresh, const char *relations, bool
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		refresh_model(model, refresh, relations, full_rebuild);
+		if (lock_model(model, wait))
+		{
+			refresh_model(model, refresh, relations, full_rebuild);
+			log_end(model, refresh, NULL);
+		}
+		else
+			log_end(model, refresh, "another refresh came first");
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -206,6 +213,11 @@ rfm_refresh(PG_FUNCTION_ARGS)
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	model = model_find(PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("model \"%s\" cannot be refreshed on a standby server", model.name),
+				 errhint("Refresh it on the primary server: the standby follows.")));
 	context.arg = (void *) model.name;
 	error_context_stack = &context;
 	if (atomic)
@@ -225,13 +237,9 @@ rfm_refresh(PG_FUNCTION_ARGS)
 
 		(void) set_config_option("transaction_isolation", "repeatable read", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
-		if (lock_model(&model, wait))
-		{
-			error = try_refresh_model(&model, refresh, relations, full_rebuild);
-			log_end(&model, refresh, error ? error->message : NULL);
-		}
-		else
-			log_end(&model, refresh, "another refresh came first");
+		error = try_refresh_model(&model, refresh, relations, full_rebuild, wait);
+		if (error)
+			log_end(&model, refresh, error->message);
 		SPI_commit();
 		if (error)
 			ReThrowError(error);
