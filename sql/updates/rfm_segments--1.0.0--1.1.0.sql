@@ -16,6 +16,22 @@
 
 \echo Use "ALTER EXTENSION rfm_segments UPDATE TO '1.1.0'" to load this file. \quit
 
+-- 00_header: whoever may create things in schema rfm could shadow what stands in it
+
+DO $$
+DECLARE
+    creator text;
+BEGIN
+    FOR creator IN
+        SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END
+        FROM pg_namespace n, aclexplode(n.nspacl) g WHERE n.nspname = 'rfm' AND g.privilege_type = 'CREATE' AND g.grantee <> n.nspowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON SCHEMA rfm FROM %s CASCADE', creator);
+    END LOOP;
+END $$;
+
+ALTER SCHEMA rfm OWNER TO CURRENT_USER;
+
 -- 60_model: the row of compiled_views that tells the version is no relation
 
 CREATE OR REPLACE FUNCTION rfm.drop_objects(model text) RETURNS void
@@ -60,11 +76,38 @@ BEGIN
     END LOOP;
     EXECUTE format('DROP SCHEMA %I', model);
 END $$;
-COMMENT ON FUNCTION rfm.drop_objects(text) IS 'Internal. Drops a schema with what a model made in it; refused while it holds anything else.';
 
--- 85_refresh: the first refresh after an update brings functions and comments of a model up to date, too
+-- 70_analyses: the same view in sessions with other settings
 
--- The version of the extension that made them stands beside the SQL of the views.
+CREATE OR REPLACE FUNCTION rfm.scored_query(model text, settings rfm.settings, profiles text, snapshot text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    columns text := 'p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
+        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
+        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase,'
+        ' p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
+        ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
+        ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
+        ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
+        ' SCORE AS rfm_score,'
+        ' rfm.segment_of(SCORE, s.rules) AS segment,'
+        ' rfm.segment_rank(SCORE, s.rules) AS segment_rank,'
+        ' rfm.segment_stage(SCORE, s.rules) AS stage,'
+        ' s.margin_rate, CASE WHEN p.customer_id IS NULL THEN s.cohorts END AS cohorts, p.segment_since,'
+        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue';
+BEGIN
+    columns := replace(columns, 'SCORE',
+        'rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs)');
+    IF snapshot IS NULL THEN
+        columns := regexp_replace(columns, E'\\ms\\.(\\w+)', format(E'(SELECT s.\\1 FROM %s s)', replace(quote_ident(model), E'\\', E'\\\\') || '.snapshot'), 'g');
+    END IF;
+    RETURN format('SELECT %s%s FROM %s p%s', columns,
+        (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
+        profiles, ' CROSS JOIN ' || snapshot || ' s');
+END $$;
+
+-- 85_refresh: the first refresh after an update brings functions, grants and comments of a model up to date
+
 CREATE FUNCTION rfm.made_by_this_version(model text) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -74,26 +117,33 @@ BEGIN
         ' WHERE v.position = -2)', model) INTO this;
     RETURN this;
 END $$;
+
 COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
     'Internal. Whether the functions and comments of a model were made by the version of the extension that is installed.';
 
--- What a later version changes in the tables of a model, other than by its types, belongs here, too.
 CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    command text;
 BEGIN
     PERFORM rfm.make_functions(model, settings, grouped);
     PERFORM rfm.grant_reading(model, readers);
+    -- 1.0.0 granted to readers what records changes, with the rights of the owner
+    FOR command IN
+        SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM %s', f, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
+        FROM unnest(rfm.own_functions(model)) f JOIN pg_proc p ON p.oid = f CROSS JOIN LATERAL aclexplode(p.proacl) g
+        WHERE p.prosecdef AND g.grantee <> p.proowner
+    LOOP
+        EXECUTE command;
+    END LOOP;
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
 END $$;
+
 COMMENT ON FUNCTION rfm.complete_model(text, rfm.settings, boolean, text[]) IS
     'Internal. Brings what goes with the views of a model up to date: functions, grants of its readers, comments.';
 
--- Brings the views of a model in line with its settings, rules, contract relations and the version of the extension. A
--- view whose SQL is unchanged is not touched, so that its readers need not wait; others are replaced in place, so that
--- grants and views of others on them survive; only where columns went away or changed their type they are dropped and
--- made again with their grants.
 CREATE OR REPLACE FUNCTION rfm.compile_model(model text) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -168,10 +218,96 @@ BEGIN
     PERFORM rfm.complete_model(model, s, grouped, readers);
     RETURN reason;
 END $$;
-COMMENT ON FUNCTION rfm.compile_model(text) IS
-    'Internal. Brings the views of a model in line with its settings; says so when the profiles must all be computed again.';
 
--- 90_grants: the first refresh after an update is no full rebuild because grants were repeated
+CREATE OR REPLACE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format('SELECT q::text FROM (%s) q', query) INTO result;
+    EXECUTE format('INSERT INTO %1$I.%2$I SELECT (x.result).* FROM (SELECT $1::%1$I.%2$I AS result OFFSET 0) x', model, name) USING result;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.constant_row(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
+DECLARE
+    columns text;
+BEGIN
+    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM (SELECT) one LEFT JOIN %s ON true',
+                string_agg(format('format(''%%L::%s AS %I'', %2$I)', format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum), relation)
+             FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) INTO columns;
+    RETURN format('(SELECT %s)', columns);
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id bigint;
+BEGIN
+    EXECUTE format('UPDATE %I.refresh_log l SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
+        ' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.pid <> pg_backend_pid()'
+        -- what others do is hidden from who is neither superuser nor of their role
+        ' AND (a.query_start IS NULL OR a.state = ''active'' AND a.query_start <= l.started_at))', model);
+    EXECUTE format('INSERT INTO %I.refresh_log (started_at, pid, mode, reason) VALUES (clock_timestamp(), pg_backend_pid(), ''full'', $1)'
+        ' RETURNING refresh_id', model) INTO id USING reason;
+    RETURN id;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.read_relations(model text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    numbers text;
+BEGIN
+    -- who may not read them may not lock them either: the refresh will fail
+    EXECUTE format('SELECT CASE WHEN bool_and(has_any_column_privilege(x.reader, x.relation, ''SELECT'')) THEN string_agg(DISTINCT f::text, '' '') END'
+        ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
+        ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
+    RETURN numbers;
+END $$;
+
+-- 88_schedule: the same hint in sessions with other settings
+
+CREATE OR REPLACE FUNCTION rfm.require_pg_cron(model text, cron text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- hidden from who may not read it
+    cron_database text := (SELECT setting FROM pg_settings WHERE name = 'cron.database_name');
+    shell_command text := format('psql -X -d %s -c %s',
+        '''' || replace(current_database(), '''', E'\'\\\'\'') || '''',
+        '''' || replace(rfm.refresh_command(model), '''', E'\'\\\'\'') || '''');
+    problem       text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF cron_database = current_database() THEN
+            RAISE EXCEPTION 'pg_cron is not created in database "%"', current_database() USING ERRCODE = 'undefined_object',
+                HINT = format('As a superuser: CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO %I;', current_user);
+        ELSIF EXISTS (SELECT FROM pg_database WHERE datname = cron_database) THEN
+            RAISE EXCEPTION 'pg_cron is in database "%", not in this one', cron_database USING ERRCODE = 'undefined_object',
+                HINT = format('In database "%s", as a superuser: ', cron_database)
+                    || CASE WHEN cron IS NULL THEN format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', rfm.job_name(model))
+                            ELSE format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', rfm.job_name(model), cron,
+                                        rfm.refresh_command(model), current_database(), current_user) END;
+        END IF;
+        RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING ERRCODE = 'undefined_object',
+            HINT = E'Without it, schedule the refresh outside of the database, in a crontab or as a systemd timer:\n'
+                || format(E'%s %s\n', coalesce(cron, '*/15 * * * *'), replace(shell_command, '%', E'\\%'))
+                || format('systemd-run --user --on-calendar=''*:0/15'' %s', shell_command);
+    END IF;
+
+    problem := CASE
+        WHEN NOT has_schema_privilege('cron', 'USAGE') THEN format('GRANT USAGE ON SCHEMA cron TO %I;', current_user)
+        WHEN NOT has_table_privilege('cron.job', 'SELECT') THEN format('GRANT SELECT ON cron.job TO %I;', current_user)
+        ELSE (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I;', p.oid::regprocedure, current_user) FROM pg_proc p
+              JOIN pg_namespace n ON n.oid = p.pronamespace
+              WHERE n.nspname = 'cron' AND (p.proname, p.pronargs) IN (('schedule', 3), ('unschedule', 1))
+                AND NOT has_function_privilege(p.oid, 'EXECUTE') LIMIT 1) END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'role "%" may not use pg_cron', current_user USING ERRCODE = 'insufficient_privilege',
+            HINT = 'As a superuser: ' || problem;
+    END IF;
+END $$;
+
+-- 90_grants: readers may not call what records changes, and a grant that is there is not repeated
 
 CREATE OR REPLACE FUNCTION rfm.grant_reading(model text, roles text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -190,12 +326,13 @@ BEGIN
         FOREACH relation IN ARRAY rfm.public_relations(model) LOOP
             EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
         END LOOP;
+        -- not what records changes: it has the rights of the owner, also in a trigger on a table of the reader
         FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
-            IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) g
-                    WHERE p.oid = routine AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+            IF EXISTS (SELECT FROM pg_proc p, unnest(roles) r WHERE p.oid = routine AND NOT p.prosecdef
+                    AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) g
+                                    WHERE r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
                 EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
             END IF;
         END LOOP;
     END IF;
 END $$;
-COMMENT ON FUNCTION rfm.grant_reading(text, text[]) IS 'Internal. Grants what readers of a model need.';
