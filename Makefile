@@ -10,6 +10,7 @@
 #   make lint                  gcc -fanalyzer, clang-tidy, cppcheck and shellcheck
 #   make test-fresh            for releases: the README's commands on a new Debian 12, as root and with sudo
 #   make test-versions [VERSIONS=17]    for releases: make test on PostgreSQL 15, 17 and 18, each on a new Debian
+#   make test-upgrade          for releases: pg_upgrade from PostgreSQL 15 to 17, on a new Debian
 #   make demo [SCALE=0.1]      a walk through a generated shop, in a private server
 #   make demo-stop             ends the demo and removes its server
 #   make dashboard [MODEL=shop] [PORT=3000]    pages about a model, of the demo or where PGHOST and so on point
@@ -58,7 +59,7 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test test-load fuzz test-sanitize test-valgrind lint test-fresh test-versions demo demo-stop dashboard bench dist
+.PHONY: test test-load fuzz test-sanitize test-valgrind lint test-fresh test-versions test-upgrade demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
@@ -83,6 +84,9 @@ test-fresh:
 
 test-versions:
 	@bash test/chroot.sh versions
+
+test-upgrade:
+	@bash test/chroot.sh upgrade
 
 demo:
 	@bash demo/demo.sh start

@@ -5,6 +5,7 @@
 #	make test-fresh		the README's commands on a fresh Debian 12, as root and as a user with sudo
 #	make test-versions	make test on PostgreSQL 15, 17 and 18: Debian 12, 13 and unstable
 #	make test-versions VERSIONS=17		one of them
+#	make test-upgrade	pg_upgrade from PostgreSQL 15 to 17, with models: test/pg_upgrade.sh
 #	make test-fresh MIRROR=http://...	another mirror than deb.debian.org
 #
 # A mirror that cannot be reached is a SKIP, printed; anything else that fails is a failure. Each system runs in namespaces of its
@@ -107,5 +108,15 @@ case ${1:-} in
 			try "${suite_of[$version]}" root "make test && ls -d /usr/lib/postgresql/$version"
 		done
 		;;
-	*) die "usage: test/chroot.sh fresh | versions" ;;
+	upgrade)
+		# Debian 13 with the older server of Debian 12
+		try trixie root "
+			echo 'deb $mirror bookworm main' >/etc/apt/sources.list.d/bookworm.list
+			printf '%s\\n' 'Package: *' 'Pin: release n=bookworm' 'Pin-Priority: 100' >/etc/apt/preferences.d/bookworm
+			mkdir -p /etc/postgresql-common/createcluster.d
+			echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/rfm_segments.conf
+			apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends gcc libc6-dev \\
+				postgresql-15 postgresql-server-dev-15 postgresql-17 postgresql-server-dev-17 && bash test/pg_upgrade.sh"
+		;;
+	*) die "usage: test/chroot.sh fresh | versions | upgrade" ;;
 esac

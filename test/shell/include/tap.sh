@@ -2,7 +2,7 @@
 #
 # shellcheck shell=bash
 
-tests=0
+tests=0 failures=0
 
 sql() {
 	psql -XqAt -v ON_ERROR_STOP=1 "$@"
@@ -15,6 +15,7 @@ is() {
 	if [[ $2 == $3 ]]; then
 		echo "ok $tests - $1"
 	else
+		failures=$((failures + 1))
 		echo "not ok $tests - $1"
 		printf 'got: %s\nexpected: %s\n' "$2" "$3" | sed 's/^/# /'
 	fi
