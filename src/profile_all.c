@@ -1542,7 +1542,9 @@ Datum
 rfm_profile_set_unpack_visits(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
-		elog(ERROR, "unpack without profiles or time zone");
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("profiles and time zone must not be NULL")));
 	unpack_set(fcinfo, profile_set_from_datum(PG_GETARG_DATUM(0)),
 			   PG_ARGISNULL(1) ? NULL : visit_set_from_datum(PG_GETARG_DATUM(1)), PG_GETARG_TEXT_PP(2));
 	return (Datum) 0;
