@@ -208,8 +208,8 @@ SELECT is_empty($$SELECT customer_id FROM shop.customers WHERE customer_id IN ('
 
 CREATE TABLE public.hostile (i int GENERATED ALWAYS AS IDENTITY, name text);
 INSERT INTO public.hostile (name) VALUES
-	('''; DROP TABLE public.canary; --'), ('"; DROP TABLE public.canary; --'), ('$$ $q$ $b$ $body$; DROP TABLE public.canary; --'), ('\''; DROP TABLE public.canary; --'),
-	('%s %I %L %1$s %n %% \1\0\\ {a,"b NULL}'), (E'new\nline\r\t\x01\x1b[2J Größe ''€" 😀'), ('s.as_of SCORE :x $1 ? */ /* --'), ('PUBLIC'), (repeat('é', 31) || '"');
+	('"; DROP TABLE public.canary; --'), ('$$ $q$ $b$ $body$; DROP TABLE public.canary; --'), ('\''; DROP TABLE public.canary; --'),
+	('%s %I %L %1$s %n %% \1\0\\ {a,"b NULL}'), (E'new\nline\r\t\x01\x1b[2J Größe ''€" 😀'), ('s.as_of SCORE :x $1 ? */ /* --'), (repeat('é', 31) || '"');
 -- All that can be named at once: a model with relations, columns, statuses, segments, campaigns, readers of this name.
 CREATE FUNCTION public.name_all(hostile text, storage text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -260,7 +260,7 @@ BEGIN
 	EXECUTE format('DROP ROLE %I', left(hostile, 25) || ' sec');
 	RETURN answer;
 END $$;
-SELECT is(name_all(name, (ARRAY['table', 'view', 'materialized'])[i % 3 + 1]), '13 1 t 2023-01-21 00:00:00+00', format('everything is called %L', name))
+SELECT is(name_all(name, (ARRAY['table', 'view', 'materialized'])[i % 3 + 1]), '13 1 t 2023-01-21 00:00:00+00', format('everything is called %s', regexp_replace(name, '[^ -~]', '?', 'g')))
 FROM public.hostile;
 SELECT is((SELECT string_agg(a, ',') FROM public.canary), 'alive', 'nothing was injected');
 
@@ -273,8 +273,8 @@ CREATE TEMP TABLE texted AS
 	CROSS JOIN (SELECT DISTINCT p.proargnames[i] AS name FROM pg_proc p, unnest(p.proargtypes::oid[]) WITH ORDINALITY u(t, i)
 	            WHERE p.pronamespace = 'rfm'::regnamespace AND t IN ('text'::regtype, 'text[]'::regtype, 'name'::regtype) AND p.proargnames[i] IS NOT NULL) p
 	CROSS JOIN LATERAL calls('rfm', :'samples', p.name, h.name) c
-	CROSS JOIN LATERAL attempt(c.command) a WHERE h.i <= 5;
-SELECT cmp_ok((SELECT count(*)::int FROM texted), '>', 1400, 'hostile texts for every parameter');
+	CROSS JOIN LATERAL attempt(c.command) a WHERE h.i <= 3;
+SELECT cmp_ok((SELECT count(*)::int FROM texted), '>', 800, 'hostile texts for every parameter');
 SELECT is_empty($$SELECT routine, parameter, state, told FROM texted WHERE state = '42601' AND NOT is_internal$$, 'no broken SQL');
 SELECT set_eq($$SELECT routine || '.' || parameter FROM texted WHERE state = '42601' GROUP BY 1 HAVING count(DISTINCT told) > 1$$,
 	$$SELECT unnest('{"as_owner.text,text,rfm.settings,text[].command","fill_row.text,text,text.query","rows_as_owner.text,text,text[].query"}'::text[])$$, 'but for what is SQL');
@@ -347,6 +347,21 @@ TRUNCATE lair.log;
 BEGIN;
 SELECT isnt_empty('SELECT * FROM den_line.overview', 'a superuser reads a view of mallory');
 SELECT set_has('SELECT as_whom FROM lair.log', $$VALUES ('postgres'::name)$$, 'and runs the functions in it as himself, as in any view of hers');
+ROLLBACK;
+-- Who makes a model of his own on her views runs them as himself, and so does who writes to a table with her triggers.
+TRUNCATE lair.log;
+BEGIN;
+SELECT rfm.create_model('gullible', 'lair.order_lines', as_of => '2023-12-01');
+SELECT results_eq('SELECT DISTINCT as_whom FROM lair.log', $$VALUES ('postgres'::name)$$, 'a superuser makes a model on a view of mallory');
+ROLLBACK;
+SET ROLE sec_mallory;
+SELECT rfm.create_model('den_trigger', 'lair.lines', as_of => '2023-12-01');
+SELECT rfm.track_changes('den_trigger', 'lair.lines', 'customer_id');
+CREATE OR REPLACE FUNCTION den_trigger.record_changes_1() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM lair.attack(''writer''); RETURN NULL; END';
+RESET ROLE;
+BEGIN;
+INSERT INTO lair.lines VALUES (1, 101, '2023-03-03', 1);
+SELECT results_eq($$SELECT as_whom FROM lair.log WHERE what = 'writer'$$, $$VALUES ('postgres'::name)$$, 'the right TRIGGER is that to act as who writes');
 ROLLBACK;
 
 -- ---------- sessions with hostile settings, and with temporary relations and types that shadow ours
@@ -445,6 +460,11 @@ SELECT throws_ok('CALL rfm.refresh(''den_locks'')', 'P0001', 'the lock is held',
 UPDATE den_locks.settings SET order_lines = :hidden::regclass;
 SELECT throws_ok('CALL rfm.refresh(''den_locks'')', '42501', NULL, 'but nothing that the owner may not read');
 RESET ROLE;
+
+-- ---------- NULL wherever it can be passed
+
+SELECT is_empty($$SELECT c.model, c.routine, c.state, c.told FROM (SELECT m.model, k.routine, a.* FROM rfm.models m CROSS JOIN LATERAL calls('rfm', jsonb_build_object('model', m.model)) k
+	CROSS JOIN LATERAL attempt(k.command) a WHERE k.routine !~ '^drop_' AND m.model LIKE 'plain%') c WHERE c.state LIKE 'XX%'$$, 'no function ends in an internal error');
 
 -- ---------- the schema of the extension
 
