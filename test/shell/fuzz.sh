@@ -17,7 +17,7 @@ seconds=${FUZZ_SECONDS:-0}
 seed=${FUZZ_SEED:-$((seconds == 0 ? 1 : RANDOM))}
 # cases in a statement, which takes less than five seconds and has thirty where the machine is busy
 states_batch=2000 inputs_batch=2000 calls_batch=1500 allocations=60
-[ "$seconds" = 0 ] || allocations=1000000
+[ "$seconds" = 0 ] || allocations=3000
 
 # The modules stand where the server can read them: beside its socket.
 modules=$(mktemp -d "$PGHOST/fuzz.XXXXXX")
