@@ -170,19 +170,9 @@ COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
 -- What a later version changes in the tables of a model, other than by its types, belongs here, too.
 CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    command text;
 BEGIN
     PERFORM rfm.make_functions(model, settings, grouped);
     PERFORM rfm.grant_reading(model, readers);
-    -- 1.0.0 granted to readers what records changes, with the rights of the owner
-    FOR command IN
-        SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM %s', f, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
-        FROM unnest(rfm.own_functions(model)) f JOIN pg_proc p ON p.oid = f CROSS JOIN LATERAL aclexplode(p.proacl) g
-        WHERE p.prosecdef AND g.grantee <> p.proowner
-    LOOP
-        EXECUTE command;
-    END LOOP;
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
