@@ -6,8 +6,8 @@
  * and COMMENT.  Signatures stay: a function with other arguments is a new one.  test/shell/upgrade.sh compares the
  * result with a fresh installation and names what is missing here.
  *
- * This script runs with the rights of a superuser when the extension is trusted, and must therefore not touch what is in
- * models, which belong to others: rfm.complete_model does so, in the first refresh of each model after the update, with
+ * This script runs with the rights of a superuser when the extension is trusted, and must therefore not read what is in
+ * models, which belong to others, nor call it: rfm.complete_model does so, in the first refresh of each model after the update, with
  * the rights of its owner.  The library keeps every C function that an earlier version names.
  *
  * With a release, this script is finished and the install script is copied to test/released/; the next change begins
@@ -31,6 +31,23 @@ BEGIN
 END $$;
 
 ALTER SCHEMA rfm OWNER TO CURRENT_USER;
+
+-- 1.0.0 granted to readers what records changes with the rights of the owner: in a trigger on a table of his own a reader
+-- could act as the owner. The next refresh of such a model is a full one.
+DO $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM %s CASCADE', p.oid::regprocedure,
+                      CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
+        FROM pg_class c JOIN pg_proc p ON p.pronamespace = c.relnamespace CROSS JOIN LATERAL aclexplode(p.proacl) g
+        WHERE c.relname = 'settings' AND c.reloftype = 'rfm.settings'::regtype AND p.proname ~ '^record_changes_[0-9]+$'
+            AND p.prorettype = 'trigger'::regtype AND p.prosecdef AND g.grantee <> p.proowner
+    LOOP
+        EXECUTE command;
+    END LOOP;
+END $$;
 
 -- 60_model: the row of compiled_views that tells the version is no relation
 
@@ -123,19 +140,9 @@ COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
 
 CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    command text;
 BEGIN
     PERFORM rfm.make_functions(model, settings, grouped);
     PERFORM rfm.grant_reading(model, readers);
-    -- 1.0.0 granted to readers what records changes, with the rights of the owner
-    FOR command IN
-        SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM %s', f, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END)
-        FROM unnest(rfm.own_functions(model)) f JOIN pg_proc p ON p.oid = f CROSS JOIN LATERAL aclexplode(p.proacl) g
-        WHERE p.prosecdef AND g.grantee <> p.proowner
-    LOOP
-        EXECUTE command;
-    END LOOP;
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
     EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
