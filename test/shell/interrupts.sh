@@ -125,7 +125,7 @@ else
 			interrupt_in_time "$name" "${signals[i % 2]}" $((RANDOM * took_all / 32768))
 		done
 	done
-	is "statements were interrupted" $((interrupted > rounds)) 1
+	is "statements were interrupted" $((interrupted > 0)) 1
 fi
 is "the model is as it was" "$(sql -c "SELECT count(*) FROM shop.refresh_log WHERE NOT error IS NULL" 2>&1; sql -c "CALL rfm.refresh('shop')" -c "SELECT customers FROM shop.overview" 2>&1)" '*70000'
 echo "# $interrupted interrupted, $ended ended before; the longest took $worst ms: $worst_name"
