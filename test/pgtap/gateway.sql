@@ -151,6 +151,7 @@ SELECT set_eq($$SELECT t.read(substr(bytes, 1, n)) FROM t.bytes, generate_series
 SELECT is(t.read(bytes || '\x00'), 'refused', 'too long') FROM t.bytes;
 SELECT set_eq($$SELECT t.read(set_byte(bytes, n, (get_byte(bytes, n) + x) % 256)) FROM t.bytes, generate_series(0, length(bytes) - 1) n,
 	unnest(ARRAY[1, 127, 128, 255]) x$$, $$VALUES ('read'), ('refused')$$, 'changed: refused or read, and nothing else happens');
+SELECT is(t.read(set_byte(bytes, 47, 127)), 'refused', 'more customers than can be added up') FROM t.bytes;
 SELECT is(t.read(set_byte(bytes, length(bytes) - 16, x)), y, 'the last name with ' || x || ' bytes') FROM t.bytes, (VALUES (6, 'read'), (12, 'read'), (13, 'refused')) v(x, y);
 SELECT is(t.refusal('SELECT t.combined(t.deserialize(x)) FROM t.bytes, unnest(ARRAY[bytes, set_byte(bytes, 0, 7)]) x'), '22023 minimum changes between rows.',
 	'states with different minimums');
