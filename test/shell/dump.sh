@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # pg_dump, restore, same answers: models of every storage, mixed-case names, an owner without superuser
-# rights; in every format of pg_dump; and what was restored can be refreshed.
+# rights; in every format of pg_dump; and what was restored can be refreshed. Tracked changes stay tracked. Schema and data can
+# be dumped apart, and restored for another owner.
 set -euo pipefail
 
 directory=$(mktemp -d)
@@ -24,16 +25,9 @@ sql() {
 	psql -XqAt -v ON_ERROR_STOP=1 "$@"
 }
 
-# Prints every view of every model of a database, all rows in the order of their text, but not when it was computed.
+# Prints every view of every model of a database.
 answers() {
-	sql -d "$1" <<-'SQL'
-		SET timezone = 'UTC';
-		SELECT format('SELECT %L, (to_jsonb(v) - ''refreshed_at'')::text COLLATE "C" FROM %I.%I v ORDER BY 2',
-			n.nspname || '.' || c.relname, n.nspname, c.relname)
-		FROM rfm.models m JOIN pg_namespace n ON n.nspname = m.model JOIN pg_class c ON c.relnamespace = n.oid
-		WHERE c.relkind = 'v' AND obj_description(c.oid, 'pg_class') NOT LIKE 'Internal.%'
-		ORDER BY n.nspname, c.relname \gexec
-	SQL
+	sql -d "$1" -f "$RFM_SOURCE_DIR/test/shell/include/answers.sql"
 }
 
 # Prints settings, rules, owners, grants and comments.
@@ -103,6 +97,19 @@ changed() {
 	EXPECTED
 }
 
+# A change after the restore costs the customer who changed.
+tracked() {
+	sql -d "$1" -v owner="$2" <<-'SQL' >"$directory/tracked"
+		SET client_min_messages = error;
+		SET ROLE :owner;
+		CALL rfm.refresh('in table');
+		UPDATE base.lines SET amount = amount + 1 WHERE customer_id = 'c4';
+		CALL rfm.refresh('in table');
+		SELECT mode, reason, changed, error FROM "in table".refresh_log ORDER BY refresh_id DESC LIMIT 1;
+	SQL
+	diff "$directory/tracked" - <<<'incremental|customers that changed or came due: 1|1|'
+}
+
 createdb -T template0 dump_source
 sql -d dump_source <<'SQL'
 SET client_min_messages = error;
@@ -128,6 +135,10 @@ SELECT rfm.create_model('Materialized', 'base.lines', 'base.accounts', 'base.pro
 	time_zone => 'Europe/Berlin', dimensions => '{Pays}', storage => 'materialized', recency_fractions => '{0.3,0.6}');
 SELECT rfm.create_model('live', 'base.lines', 'base.accounts', as_of => '2024-01-15', storage => 'view', lookback => '1 year', rules => 'classic');
 UPDATE "in table".segment_rules SET segment = 'Ä "x" \ ''' WHERE rule_order = 1;
+SELECT rfm.track_changes('in table', 'base.lines', 'customer_id');
+SELECT rfm.track_changes('in table', 'base.accounts', 'customer_id');
+SELECT rfm.track_changes('in table', 'base.products', NULL);
+SELECT rfm.track_changes('in table', 'base.visits', 'customer_id');
 CALL rfm.refresh('in table');
 GRANT USAGE ON SCHEMA "in table" TO dump_reader;
 GRANT SELECT ON "in table".customers TO dump_reader;
@@ -155,10 +166,38 @@ for format in plain custom directory; do
 	check "refresh, $format" refreshed "dump_$format"
 	answers "dump_$format" >"$directory/answers.$format" 2>&1 || :
 	check "same answers after it, $format" same answers "answers.$format"
+	check "changes are still tracked, $format" tracked "dump_$format" dump_owner
 	check "changed lines, settings and drop by the owner, $format" changed "dump_$format"
 	dropdb --if-exists --force "dump_$format"
 done
 
+# Restores the schema, then the data, into a database of another owner, as that owner, who has no superuser rights. Neither
+# dump fills materialized views: a refresh does.
+restore_apart() {
+	createdb -T template0 -O dump_other "$1"
+	sql -d "$1" -c 'GRANT CREATE ON SCHEMA public TO dump_other'
+	pg_restore --exit-on-error --no-owner --no-acl -U dump_other -d "$1" "$directory/schema" &&
+		pg_restore --exit-on-error --no-owner --no-acl -U dump_other -d "$1" "$directory/data" &&
+		sql -U dump_other -d "$1" -c 'SET client_min_messages = error' -c "CALL rfm.refresh('Materialized')"
+}
+
+owned() {
+	[ "$(sql -d "$1" -c 'SELECT DISTINCT owner FROM rfm.models')" = dump_other ]
+}
+
+sql -d postgres -c 'CREATE ROLE dump_other LOGIN'
+check 'pg_dump, schema' pg_dump --format custom --schema-only --file "$directory/schema" dump_source
+check 'pg_dump, data' pg_dump --format custom --data-only --file "$directory/data" dump_source
+check 'restore, schema and data apart' restore_apart dump_apart
+answers dump_apart >"$directory/answers.apart" 2>&1 || :
+check 'same answers, schema and data apart' same answers answers.apart
+check 'of another owner' owned dump_apart
+check 'refresh, schema and data apart' refreshed dump_apart
+answers dump_apart >"$directory/answers.apart" 2>&1 || :
+check 'same answers after it, schema and data apart' same answers answers.apart
+check 'changes are still tracked, schema and data apart' tracked dump_apart dump_other
+dropdb --if-exists --force dump_apart
+
 dropdb --force dump_source
-sql -d postgres -c 'DROP ROLE dump_owner, dump_reader'
+sql -d postgres -c 'DROP ROLE dump_owner, dump_reader, dump_other'
 echo "1..$tests"

@@ -9,7 +9,7 @@
 # comment says how. What was forgotten appears here as a difference between '<' updated and '>' fresh. With a release:
 # cp rfm_segments--VERSION.sql test/released/, nothing else; this test then begins from there, too.
 #
-# shellcheck disable=SC2154
+# shellcheck disable=SC2016,SC2154
 set -euo pipefail
 
 released=$RFM_SOURCE_DIR/test/released
