@@ -151,7 +151,7 @@ done
 
 for name in $(some 3); do
 	prepare "$name"
-	moment=$((1 + RANDOM % took[$name]))
+	moment=$((1 + RANDOM % (took[$name] * 2 / 3 + 1)))
 	PGOPTIONS="$PGOPTIONS -c statement_timeout=$moment" sql -c "${action[$name]}" >"$directory/said" 2>&1 || :
 	check "$name" "$name, statement_timeout $moment ms" 'canceling statement due to statement timeout'
 done
@@ -159,7 +159,7 @@ tell statement_timeout
 
 for name in $(some 3); do
 	prepare "$name"
-	moment=$((1 + RANDOM % took[$name]))
+	moment=$((1 + RANDOM % (took[$name] * 2 / 3 + 1)))
 	: >"$directory/said"
 	how=$([ $((RANDOM % 3)) = 0 ] && echo terminate || echo cancel)
 	sql -c 'SELECT pg_backend_pid()' -c "${action[$name]}" >"$directory/said" 2>&1 &
@@ -182,9 +182,10 @@ open_session() {
 	eval "exec {$1}> >(exec psql -XqAt >\"\$directory/$2\" 2>&1); $1_pid=\$!"
 }
 
+# Ends a session: VARIABLE [LAST WORDS].
 close_session() {
 	local pid=$1_pid
-	echo '\q' >&"${!1}"
+	echo "${2:-\q}" >&"${!1}"
 	eval "exec {$1}>&-"
 	wait "${!pid}" || :
 }
@@ -222,7 +223,8 @@ for name in $(some 5); do
 	check "$name" "$name while $relation is locked" '*canceling statement due to lock timeout'
 done
 tell lock_timeout
-is 'some of them struck' "$((all_struck > times))" 1
+# few choices may all miss
+[ "$times" = 1 ] || is 'some of them struck' "$((all_struck > times))" 1
 
 # Between the two transactions of a refresh somebody else takes the lock of the model.
 prepare incremental
@@ -257,8 +259,7 @@ PGOPTIONS="$PGOPTIONS -c idle_in_transaction_session_timeout=500" open_session i
 echo "BEGIN; $refresh; SELECT 'ended', pg_backend_pid();" >&"$idler"
 until_said said ended
 until_true "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $(sed -n 's/^ended|//p' "$directory/said"))"
-echo 'SELECT;' >&"$idler"
-close_session idler
+close_session idler 'SELECT;'
 check incremental 'idle_in_transaction_session_timeout' 'terminating connection due to idle-in-transaction timeout'
 
 # A reader who stays in his transaction sees his snapshot, and no refresh waits for him.
@@ -369,7 +370,7 @@ for ((i = 0; i <= times; i++)); do
 	done
 done
 tell 'a full disk'
-is 'the full disk struck' "$((disk_struck + times <= all_struck))" 1
+[ "$times" = 1 ] || is 'the full disk struck' "$((disk_struck + times <= all_struck))" 1
 is 'the server did not crash' "$(grep -c 'PANIC\|terminated by signal' "$directory/data/log" || :)" 0
 
 done_testing
