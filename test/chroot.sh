@@ -44,6 +44,7 @@ reachable() {
 # and npm's registries are asked as this machine asks them.
 make_system() {
 	root=$(as_root mktemp -d "${TMPDIR:-/tmp}/rfm_chroot.XXXXXX")
+	as_root chmod 755 "$root"
 	quietly as_root debootstrap --variant=minbase --include=ca-certificates,git,make,sudo "$1" "$root" "$mirror" || return
 	echo 'Acquire::Check-Valid-Until "false";' | as_root tee "$root/etc/apt/apt.conf.d/90rfm" >/dev/null
 	[ ! -f /etc/npmrc ] || as_root cp /etc/npmrc "$root/etc/npmrc"
