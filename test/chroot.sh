@@ -6,7 +6,7 @@
 #	make test-versions	make test on PostgreSQL 15, 17 and 18: Debian 12, 13 and unstable
 #	make test-versions VERSIONS=17		one of them
 #	make test-upgrade	pg_upgrade from PostgreSQL 15 to 17, with models: test/pg_upgrade.sh
-#	make test-fresh MIRROR=http://...	another mirror than deb.debian.org
+#	make test-fresh MIRROR=http://...	another mirror than this machine's
 #
 # A mirror that cannot be reached is a SKIP, printed; anything else that fails is a failure. Each system runs in namespaces of its
 # own: whatever it started ends with it, whatever it mounted goes with it.
@@ -18,7 +18,8 @@ cd "$(dirname "$0")/.."
 source=$PWD
 . test/private_server.sh
 
-mirror=${MIRROR:-http://deb.debian.org/debian}
+# shellcheck disable=SC2016
+mirror=${MIRROR:-$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' | awk '$1 == "Debian" { print $2; exit }')}
 passed=0 failed=0 skipped=0
 
 declare -A suite_of=([15]=bookworm [17]=trixie [18]=sid)
@@ -34,7 +35,7 @@ finish() {
 reachable() {
 	local answer
 	answer=$(mktemp)
-	/usr/lib/apt/apt-helper -o Acquire::Retries=2 download-file "$mirror/dists/$1/Release" "$answer" >/dev/null 2>&1
+	/usr/lib/apt/apt-helper -o Acquire::Retries=2 download-file "${mirror%/}/dists/$1/Release" "$answer" >/dev/null 2>&1
 	local status=$?
 	rm -f "$answer"
 	return $status
@@ -88,6 +89,7 @@ try() {
 	root=
 }
 
+[ -n "$mirror" ] || die "apt names no mirror of Debian: run apt-get update, or set MIRROR"
 command -v debootstrap >/dev/null || {
 	apt_get update || die "apt-get update failed"
 	apt_get install --no-install-recommends debootstrap || die "apt-get could not install debootstrap"
