@@ -167,7 +167,8 @@ for version in "${versions[@]}"; do
 	)" ''
 	# 1.0.0 had granted it to readers, and taking that away looks like another function
 	is "$from: changes are still tracked" \
-		"$(sql -c 'SELECT mode, error FROM "in table".refresh_log ORDER BY refresh_id DESC LIMIT 1')" '*|'
+		"$(sql -c 'SELECT mode, reason, error FROM "in table".refresh_log ORDER BY refresh_id DESC LIMIT 1')" \
+		'full|tracking is new, or a relation, view or trigger below the model was changed|'
 	is "$from: a second refresh makes nothing anew" "$(sql <<-'SQL'
 		CREATE TEMP TABLE before AS SELECT p.oid, p.xmin::text AS made FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN rfm.models m ON m.model = n.nspname;
 		SET client_min_messages = error;
