@@ -233,6 +233,7 @@ DECLARE
     hint text;
 BEGIN
     PERFORM rfm.check_contract(s);
+    PERFORM rfm.check_distribution(s);
     EXECUTE format('CREATE TABLE %I.settings OF rfm.settings (order_lines WITH OPTIONS NOT NULL)', model);
     EXECUTE format('CREATE UNIQUE INDEX settings_one_row ON %I.settings ((true))', model);
     EXECUTE format('INSERT INTO %I.settings SELECT ($1).*', model) USING settings;
@@ -452,6 +453,7 @@ BEGIN
         s.monetary_fractions := change.monetary_fractions;
     END IF;
     PERFORM rfm.check_contract(rfm.resolve_settings(s));
+    PERFORM rfm.check_distribution(rfm.resolve_settings(s));
 
     new_rules := coalesce(s.rules, 'lifecycle');
     IF new_rules <> old_rules THEN
@@ -508,7 +510,7 @@ BEGIN
     EXECUTE format('LOCK TABLE %I.settings IN ACCESS EXCLUSIVE MODE', model);
     schema_oid := (SELECT oid FROM pg_namespace WHERE nspname = model);
     EXECUTE format('SELECT array_agg(name ORDER BY position DESC) FROM %I.compiled_views WHERE position >= -1', model) INTO made;
-    made := made || '{changes,tracked,segment_changes,last_build,replaced_profiles,replaced_snapshot,refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
+    made := made || '{changes,tracked,segment_changes,last_build,next_profiles,replaced_profiles,replaced_snapshot,refresh_log,campaigns,action_texts,compiled_views,segment_rules,settings}';
 
     SELECT string_agg(o.description, E'\n' ORDER BY o.description COLLATE "C") INTO strangers
     FROM pg_depend d

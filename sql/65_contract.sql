@@ -157,8 +157,9 @@ COMMENT ON FUNCTION rfm.id_type(regclass, text) IS 'Internal. The type in which 
 CREATE FUNCTION rfm.id_column(relation regclass, column_name text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- text ids compare by bytes, whatever the database's collation
+    -- text ids compare by bytes, whatever the database's collation; Citus knows the column by which it distributes only as it is
     RETURN CASE WHEN rfm.column_type(relation, column_name) IS NULL THEN 'NULL::bigint'
+        WHEN column_name = 'customer_id' AND EXISTS (SELECT FROM rfm.citus_tables(relation)) THEN 'x.customer_id'
         ELSE format(CASE rfm.id_type(relation, column_name) WHEN 'text' THEN 'x.%I::text COLLATE "C"' ELSE 'x.%I::%s' END,
                     column_name, rfm.id_type(relation, column_name)) END;
 END $$;
@@ -436,7 +437,7 @@ CREATE FUNCTION rfm.registered_sql(settings rfm.settings, is_unique boolean DEFA
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
-        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
+        ELSE format('(SELECT count(*) FROM (SELECT 1 FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
                     CASE WHEN NOT is_unique THEN ' GROUP BY ' || rfm.id_column(settings.accounts, 'customer_id') END) END;
 END $$;
 COMMENT ON FUNCTION rfm.registered_sql(rfm.settings, boolean) IS 'Internal. SQL of the number of accounts; NULL without accounts.';
@@ -449,6 +450,11 @@ DECLARE
     at_sql text := coalesce(as_of, rfm.as_of_sql(settings));
     lines  text := CASE WHEN as_of IS NULL THEN format('%I.valid_lines', model) ELSE format('(%s)', rfm.valid_lines_query(settings, as_of)) END;
 BEGIN
+    IF rfm.is_distributed(settings) THEN
+        profile_rows := rfm.distributed_profiles_query(settings, at_sql);
+        profiles := rfm.gathered_profiles_query(settings, at_sql);
+        RETURN;
+    END IF;
     profile_rows := rfm.profile_rows_query(settings, lines, at_sql, grouped, hash_from);
     profiles := rfm.profiles_query(settings, at_sql, lines, format('%I.unique_accounts', model), format('%I.unique_products', model));
 END $$;
@@ -535,7 +541,9 @@ DECLARE
     profiles float4 := (SELECT reltuples FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
     result   boolean;
 BEGIN
-    IF profiles > 0 THEN
+    IF rfm.is_distributed(s) THEN
+        RETURN true;
+    ELSIF profiles > 0 THEN
         RETURN profiles * 160 > pg_size_bytes(s.build_memory);
     END IF;
     EXECUTE format('SELECT u.next_hash IS NOT NULL FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount,'
@@ -556,7 +564,9 @@ CREATE FUNCTION rfm.report_lines(settings rfm.settings) RETURNS void
 DECLARE
     s          rfm.settings := settings;
     has_status boolean := rfm.column_type(s.order_lines, 'status') IS NOT NULL;
+    distributed boolean := rfm.is_distributed(s);
     as_of      timestamptz;
+    query      text;
     found      jsonb;
     line       record;
     -- of all lines, and of those that count
@@ -569,22 +579,31 @@ DECLARE
     newest     timestamptz;
 BEGIN
     EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    -- a row per status, by EXECUTE INTO: a loop over the query would have no parallel workers
-    EXECUTE format(
-        'SELECT jsonb_agg(to_jsonb(s) ORDER BY s.lines DESC, s.status) FROM ('
-        'SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
+    query := format('SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
         ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
         ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
         ' min(at) FILTER (WHERE valid AND at > ''-infinity'') AS since, max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0) AS until'
         -- what is asked for several times of a line is computed once; OFFSET of this type does not keep workers away
         ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND at < $1 AND counts AS valid'
-        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x OFFSET bigint ''0'') x OFFSET bigint ''0'') x'
-        ' GROUP BY status) s',
+        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x%5$s) x%5$s) x'
+        ' GROUP BY status',
         rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
-        s.order_lines, rfm.counted_sql(s, '$1')) INTO found USING as_of;
+        s.order_lines, rfm.counted_sql(s, '$1'),
+        -- with it the lines would come from their workers
+        CASE WHEN NOT distributed THEN ' OFFSET bigint ''0''' END);
+    IF distributed THEN
+        -- Citus would connect to the coordinator itself for more, and then make no table there in this transaction
+        FOR line IN EXECUTE query USING as_of LOOP
+            found := coalesce(found, '[]') || to_jsonb(line);
+        END LOOP;
+    ELSE
+        -- by EXECUTE INTO: a loop over the query would have no parallel workers
+        EXECUTE format('SELECT jsonb_agg(to_jsonb(s)) FROM (%s) s', query) INTO found USING as_of;
+    END IF;
     all_lines := coalesce((SELECT sum((l ->> 'lines')::bigint) FROM jsonb_array_elements(found) l), 0);
     FOR line IN SELECT * FROM jsonb_to_recordset(found)
             AS l(status text, lines bigint, valid bigint, nobodys bigint, money numeric, since timestamptz, until timestamptz)
+            ORDER BY lines DESC, status COLLATE "C"
     LOOP
         IF has_status THEN
             RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(line.status), 'NULL'), line.lines,

@@ -111,6 +111,8 @@ BEGIN
     INTO problem, code, hint
     FROM (SELECT f AS member FROM rfm.partition_family(relation) f) m JOIN pg_class c ON c.oid = m.member
     CROSS JOIN LATERAL (VALUES
+        (0, EXISTS (SELECT FROM rfm.citus_tables(m.member::regclass)), 'is a table of Citus', 'feature_not_supported',
+            'Citus allows no triggers on it, and a refresh computes all customers, on the workers: CALL rfm.refresh, or schedule it with rfm.schedule.'),
         (1, rfm.is_system_relation(c.oid), 'is a system relation', 'wrong_object_type', 'Its rows change without a statement.'),
         (2, c.relkind = 'v', 'is a view', 'wrong_object_type', 'Triggers see the statements on the tables below it.'),
         (3, c.relkind = 'm', 'is a materialized view', 'wrong_object_type',

@@ -17,29 +17,41 @@ CREATE FUNCTION rfm.snapshot_query(settings rfm.settings, profiles text, rules_s
 DECLARE
     s rfm.settings := settings;
 BEGIN
-    RETURN format(
-        'SELECT c.as_of, c.as_of_date, now() AS refreshed_at, c.registered, c.unassigned_revenue,'
-        ' %s AS recency_cutoffs, %s AS frequency_cutoffs, %s AS monetary_cutoffs, %s AS rules, c.margin_rate, c.cohorts, c.customers, c.last_order_date'
-        ' FROM (SELECT max(h.as_of) AS as_of, rfm.local_date(max(h.as_of), %L) AS as_of_date, max(h.registered) AS registered,'
+    RETURN rfm.snapshot_row_query(s, rules_sql, format(
+        'SELECT max(h.as_of) AS as_of, rfm.local_date(max(h.as_of), %L) AS as_of_date, max(h.registered) AS registered,'
         ' sum(h.revenue) FILTER (WHERE h.customer_id IS NULL) AS unassigned_revenue,'
         ' count(*) FILTER (WHERE h.orders > 0) AS customers, max(h.last_order_date) AS last_order_date,'
         ' rfm.margin_rate(h.ledger) FILTER (WHERE h.customer_id IS NOT NULL) AS margin_rate,'
-        ' rfm.cohorts(h.first_order_date, h.ledger) FILTER (WHERE h.customer_id IS NOT NULL) AS cohorts%s%s%s FROM %s h) c',
-        CASE WHEN s.recency_fractions IS NULL THEN rfm.array_sql(s.recency_cutoffs)
-             ELSE '(SELECT array_agg(u.days + (c.as_of_date - date ''2000-01-01'') ORDER BY u.i) FROM unnest(c.recency) WITH ORDINALITY u(days, i))' END,
-        CASE WHEN s.frequency_fractions IS NULL THEN rfm.array_sql(s.frequency_cutoffs)
-             ELSE '(SELECT array_agg(floor(u.orders) + 1 ORDER BY u.i) FROM unnest(c.frequency) WITH ORDINALITY u(orders, i))' END,
-        CASE WHEN s.monetary_fractions IS NULL THEN rfm.array_sql(s.monetary_cutoffs) ELSE 'c.monetary' END,
-        rules_sql, s.time_zone,
+        ' rfm.cohorts(h.first_order_date, h.ledger) FILTER (WHERE h.customer_id IS NOT NULL) AS cohorts%s%s%s FROM %s h',
+        s.time_zone,
         CASE WHEN s.recency_fractions IS NOT NULL THEN format(', rfm.percentile_cutoffs(date ''2000-01-01'' - h.last_order_date, %s)'
             ' FILTER (WHERE h.orders > 0) AS recency', rfm.array_sql(s.recency_fractions)) END,
         CASE WHEN s.frequency_fractions IS NOT NULL THEN format(', rfm.percentile_cutoffs(h.orders, %s)'
             ' FILTER (WHERE h.orders > 0) AS frequency', rfm.array_sql(s.frequency_fractions)) END,
         CASE WHEN s.monetary_fractions IS NOT NULL THEN format(', rfm.percentile_cutoffs(h.revenue, %s)'
             ' FILTER (WHERE h.orders > 0) AS monetary', rfm.array_sql(s.monetary_fractions)) END,
-        profiles);
+        profiles));
 END $$;
 COMMENT ON FUNCTION rfm.snapshot_query(rfm.settings, text, text) IS 'Internal. SQL of the one row of the snapshot over a relation of profiles.';
+
+-- What was counted of the profiles, c, in the columns of the snapshot.
+CREATE FUNCTION rfm.snapshot_row_query(settings rfm.settings, rules_sql text, counted text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s rfm.settings := settings;
+BEGIN
+    RETURN format(
+        'SELECT c.as_of, c.as_of_date, now() AS refreshed_at, c.registered, c.unassigned_revenue,'
+        ' %s AS recency_cutoffs, %s AS frequency_cutoffs, %s AS monetary_cutoffs, %s AS rules, c.margin_rate, c.cohorts, c.customers, c.last_order_date'
+        ' FROM (%s) c',
+        CASE WHEN s.recency_fractions IS NULL THEN rfm.array_sql(s.recency_cutoffs)
+             ELSE '(SELECT array_agg(u.days + (c.as_of_date - date ''2000-01-01'') ORDER BY u.i) FROM unnest(c.recency) WITH ORDINALITY u(days, i))' END,
+        CASE WHEN s.frequency_fractions IS NULL THEN rfm.array_sql(s.frequency_cutoffs)
+             ELSE '(SELECT array_agg(floor(u.orders) + 1 ORDER BY u.i) FROM unnest(c.frequency) WITH ORDINALITY u(orders, i))' END,
+        CASE WHEN s.monetary_fractions IS NULL THEN rfm.array_sql(s.monetary_cutoffs) ELSE 'c.monetary' END,
+        rules_sql, counted);
+END $$;
+COMMENT ON FUNCTION rfm.snapshot_row_query(rfm.settings, text, text) IS 'Internal. SQL of the one row of the snapshot from what was counted of the profiles, a query of one row.';
 
 CREATE FUNCTION rfm.rules_in_force(model text, settings rfm.settings) RETURNS rfm.rules
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -122,10 +134,13 @@ COMMENT ON FUNCTION rfm.breakdown_values(rfm.settings) IS 'Internal. The dimensi
 -- nobody asks for cost nothing. once: what is asked for several times of a customer is computed once, which is best where
 -- all columns are asked for; without it parallel workers may help to read a view. The type of the OFFSET lets the planner
 -- see before planning that it is 0. Who has no rank is in no tally.
-CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean) RETURNS text
+CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean, distributed boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := settings;
+    -- Citus has no way to tell an aggregate the types of any arguments
+    list      text := CASE WHEN distributed THEN 'ARRAY[' ELSE '' END;
+    list_end  text := CASE WHEN distributed THEN ']::text[]' ELSE '' END;
     breakdown text := (SELECT string_agg(b.value, ', ' ORDER BY b.number) FROM rfm.breakdown_values(settings) b);
     gateway   text := CASE WHEN settings.products IS NULL THEN 'NULL::rfm.gateway_row[]' ELSE
         'rfm.gateway(c.%s, c.stage, c.revenue, c.revenue_after_first_order, c.days_watched, c.has_second_order, %s) FILTER (WHERE c.orders > 0)' END;
@@ -138,37 +153,38 @@ BEGIN
                max(c.margin_rate) FILTER (WHERE c.customer_id IS NULL) AS margin_rate,
                count(*) FILTER (WHERE c.has_account AND c.first_order_date IS NOT NULL) AS buyers,
                count(*) FILTER (WHERE c.orders > 0) AS customers,
-               rfm.percent_sums(c.revenue) FILTER (WHERE c.orders > 0) AS percents,
+               %10$s AS percents,
                rfm.kaplan_meier(c.days_watched, c.has_second_order) FILTER (WHERE c.first_order_date IS NOT NULL) AS survival,
-               rfm.tally(c.tallied_rank, c.orders, c.revenue, c.recency_days, c.rfm_score) AS cells,
+               rfm.tally(c.tallied_rank, c.orders, c.revenue, c.recency_days, %8$sc.rfm_score%9$s) AS cells,
                %2$s AS breakdown,
                -- no return session (1) or two or three (2), and a first and only order not older than 90 days (4)
                rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL,
-                         CASE WHEN c.return_sessions = 0 THEN 1 WHEN c.return_sessions IN (2, 3) THEN 2 ELSE 0 END
-                         + CASE WHEN NOT c.has_second_order AND c.days_watched < 90 THEN 4 ELSE 0 END) AS audiences,
+                         %8$sCASE WHEN c.return_sessions = 0 THEN 1 WHEN c.return_sessions IN (2, 3) THEN 2 ELSE 0 END
+                         + CASE WHEN NOT c.has_second_order AND c.days_watched < 90 THEN 4 ELSE 0 END%9$s) AS audiences,
                rfm.tally(c.tallied_rank, c.orders, c.revenue, c.as_of_date - c.first_order_date,
-                         CASE WHEN c.return_sessions <= 1 THEN c.return_sessions WHEN c.return_sessions <= 3 THEN 2
+                         %8$sCASE WHEN c.return_sessions <= 1 THEN c.return_sessions WHEN c.return_sessions <= 3 THEN 2
                               WHEN c.return_sessions <= 5 THEN 3 WHEN c.return_sessions > 5 THEN 4 END,
                          CASE WHEN c.sessions_after_purchase <= 1 THEN c.sessions_after_purchase WHEN c.sessions_after_purchase <= 3 THEN 2
-                              WHEN c.sessions_after_purchase <= 5 THEN 3 WHEN c.sessions_after_purchase > 5 THEN 4 END) AS activity,
+                              WHEN c.sessions_after_purchase <= 5 THEN 3 WHEN c.sessions_after_purchase > 5 THEN 4 END%9$s) AS activity,
                rfm.tally(c.tallied_rank, c.orders, c.revenue, c.days_watched,
-                         CASE WHEN c.days_watched <= 7 THEN 1 WHEN c.days_watched <= 14 THEN 2 WHEN c.days_watched <= 30 THEN 3
-                              WHEN c.days_watched <= 60 THEN 4 WHEN c.days_watched <= 90 THEN 5 ELSE 6 END)
+                         %8$sCASE WHEN c.days_watched <= 7 THEN 1 WHEN c.days_watched <= 14 THEN 2 WHEN c.days_watched <= 30 THEN 3
+                              WHEN c.days_watched <= 60 THEN 4 WHEN c.days_watched <= 90 THEN 5 ELSE 6 END%9$s)
                    FILTER (WHERE c.has_second_order) AS repurchases,
                rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL,
-                         CASE WHEN c.days_to_first_order < 0 THEN 1 WHEN c.days_to_first_order = 0 THEN 2 WHEN c.days_to_first_order <= 7 THEN 3
-                              WHEN c.days_to_first_order <= 30 THEN 4 WHEN c.days_to_first_order <= 90 THEN 5 WHEN c.days_to_first_order <= 365 THEN 6 ELSE 7 END)
+                         %8$sCASE WHEN c.days_to_first_order < 0 THEN 1 WHEN c.days_to_first_order = 0 THEN 2 WHEN c.days_to_first_order <= 7 THEN 3
+                              WHEN c.days_to_first_order <= 30 THEN 4 WHEN c.days_to_first_order <= 90 THEN 5 WHEN c.days_to_first_order <= 365 THEN 6 ELSE 7 END%9$s)
                    FILTER (WHERE c.signed_up_at IS NOT NULL) AS first_purchases,
                %3$s AS categories, %4$s AS brands, %5$s AS products
         FROM (SELECT *, CASE WHEN orders > 0 THEN segment_rank END AS tallied_rank, second_order_date IS NOT NULL AS has_second_order,
                      coalesce(second_order_date, as_of_date) - first_order_date AS days_watched, revenue - first_order_revenue AS revenue_after_first_order,
                      first_order_date - rfm.local_date(signed_up_at, %6$L) AS days_to_first_order
               FROM %1$s%7$s) c $q$,
-        scored, coalesce('rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL, ' || breakdown || ')', 'NULL::rfm.tally_row[]'),
+        scored, coalesce('rfm.tally(c.tallied_rank, c.orders, c.revenue, NULL, ' || list || breakdown || list_end || ')', 'NULL::rfm.tally_row[]'),
         format(gateway, 'first_category', 1), format(gateway, 'first_brand', 30), format(gateway, 'first_product', 30), s.time_zone,
-        CASE WHEN once THEN ' OFFSET bigint ''0''' END);
+        CASE WHEN once THEN ' OFFSET bigint ''0''' END, list, list_end,
+        CASE WHEN distributed THEN 'NULL::numeric[]' ELSE 'rfm.percent_sums(c.revenue) FILTER (WHERE c.orders > 0)' END);
 END $$;
-COMMENT ON FUNCTION rfm.summaries_query(rfm.settings, text, boolean) IS 'Internal. SQL of the one row of summaries over profiles with scores.';
+COMMENT ON FUNCTION rfm.summaries_query(rfm.settings, text, boolean, boolean) IS 'Internal. SQL of the one row of summaries over profiles with scores. distributed: of sums that the workers of Citus make, without the percents.';
 
 -- What needs no more of the customers than sums by score reads these. Live, the one pass over the lines answers them from
 -- memory: no row per customer is made. rules: SQL of the rules, for storage view.
@@ -200,6 +216,7 @@ CREATE FUNCTION rfm.view_queries(model text, settings rfm.settings, grouped bool
 DECLARE
     s         rfm.settings := settings;
     live      boolean := s.storage = 'view';
+    distributed boolean := rfm.is_distributed(s);
     rules     text := CASE WHEN live THEN format('%L::rfm.rules', rfm.rules_in_force(model, s)) END;
 BEGIN
     name := 'valid_lines';
@@ -238,9 +255,17 @@ BEGIN
              ELSE format('%I.snapshot s, LATERAL rfm.rule_segments(s.rules) x', model) END);
     RETURN NEXT;
 
+    IF live AND distributed THEN
+        name := 'scored_source';
+        query := rfm.live_scored_query(model, s, grouped, rules);
+        RETURN NEXT;
+    END IF;
+
     name := 'scored';
-    query := CASE WHEN live THEN rfm.live_scored_query(model, s, grouped, rules)
-                  ELSE rfm.scored_query(model, s, format('%I.profiles', model), NULL) END;
+    query := CASE WHEN live AND distributed THEN 'SELECT * FROM ' || rfm.apart_sql(model, 'scored_source')
+                  WHEN live THEN rfm.live_scored_query(model, s, grouped, rules)
+                  -- Citus has workers of its own, and reads the snapshot once for all columns
+                  ELSE rfm.scored_query(model, s, format('%I.profiles', model), CASE WHEN distributed THEN format('%I.snapshot', model) END) END;
     RETURN NEXT;
 
     -- those of a large model that was refreshed incrementally are not stored
@@ -253,8 +278,8 @@ BEGIN
     name := 'summaries';
     query := rfm.summaries_query(s, format('%I.scored', model), live);
     IF s.storage = 'table' THEN
-        query := format('SELECT * FROM %1$I.stored_summaries UNION ALL SELECT * FROM (%2$s) l'
-            ' WHERE NOT EXISTS (SELECT FROM %1$I.stored_summaries)', model, query);
+        query := format(CASE WHEN distributed THEN 'SELECT * FROM %1$I.stored_summaries'
+            ELSE 'SELECT * FROM %1$I.stored_summaries UNION ALL SELECT * FROM (%2$s) l WHERE NOT EXISTS (SELECT FROM %1$I.stored_summaries)' END, model, query);
     END IF;
     RETURN NEXT;
 
@@ -264,8 +289,8 @@ BEGIN
 
     IF s.storage = 'table' THEN
         name := 'segment_history';
-        query := format('SELECT %2$s FROM %1$I.segment_changes UNION ALL SELECT %3$s FROM %1$I.scored WHERE orders > 0', model,
-                        rfm.history_columns('valid_from', 'valid_to'), rfm.history_columns('segment_since', 'NULL::timestamptz'));
+        query := format('SELECT %4$s AS %2$s FROM %1$I.segment_changes UNION ALL SELECT %4$s AS %3$s FROM %1$I.scored WHERE orders > 0', model,
+                        rfm.history_columns('valid_from', 'valid_to'), rfm.history_columns('segment_since', 'NULL::timestamptz'), rfm.bytewise_sql(s, 'customer_id'));
         RETURN NEXT;
     END IF;
 
@@ -299,13 +324,14 @@ CREATE FUNCTION rfm.customers_query(settings rfm.settings, scored text) RETURNS 
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN format($q$
-        SELECT customer_id, channel, signed_up_at, first_order_at, second_order_at, last_order_at, orders, lines, revenue,
+        SELECT %3$s AS customer_id, channel, signed_up_at, first_order_at, second_order_at, last_order_at, orders, lines, revenue,
                revenue / orders AS average_order_value, first_product_id, first_category, recency_days, r, f, m, rfm_score,
                segment, segment_rank, sessions_after_purchase, return_sessions,
                rfm.activity_level(return_sessions) AS activity_level%2$s
         FROM %1$s
         WHERE orders > 0 $q$, scored,
-        (SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)));
+        (SELECT string_agg(format(', %I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
+        rfm.bytewise_sql(settings, 'customer_id'));
 END $$;
 COMMENT ON FUNCTION rfm.customers_query(rfm.settings, text) IS 'Internal. SQL of the view customers over a relation of profiles with scores.';
 
@@ -615,6 +641,7 @@ BEGIN ATOMIC
     ('segment_history', 'valid_to', 'as_of of the refresh that no longer saw him in it. NULL: he is in it.'),
     ('segment_changes', NULL, 'Internal. The stays in a segment that have ended.'),
     ('last_build', NULL, 'Internal. One row: what the stored profiles were built from.'),
+    ('next_profiles', NULL, 'Internal. With distributed order lines: where a refresh computes the profiles. Empty between refreshes.'),
     ('replaced_profiles', NULL, 'Internal. The profiles that the last refresh replaced, as they were before it; without values: customers who were not there.'),
     ('replaced_snapshot', NULL, 'Internal. The snapshot before the last refresh.'),
     ('tracked', NULL, 'Internal. The tables whose changes are recorded, one row each, by rfm.track_changes.'),
@@ -640,6 +667,7 @@ BEGIN ATOMIC
     ('summaries', NULL, 'Internal. One row: all that the analyses need of the customers.'),
     ('stored_summaries', NULL, 'Internal. The summaries as of the last refresh, or no row: then they are computed when they are read.'),
     ('cell_sums', NULL, 'Internal. The customers by score: their number and the sums of what they have. One row per score that occurs.'),
+    ('scored_source', NULL, 'Internal. What scored reads, with storage view and distributed order lines.'),
     ('scored', NULL, 'Internal. The profiles with their scores, also of those without a purchase in the window.'),
 
     ('customers', NULL, 'The customers: everyone with a purchase in the window, with scores and segment. One row per customer.'),

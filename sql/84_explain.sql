@@ -152,7 +152,11 @@ DECLARE
     facts   text;
 BEGIN
     IF live THEN
-        SELECT q.profile_rows, format('(%s)', q.profiles) INTO rows, source FROM rfm.all_profiles_query(model, s, grouped) q;
+        IF rfm.is_distributed(s) THEN
+            source := rfm.apart_sql(model, 'profiles_source');
+        ELSE
+            SELECT q.profile_rows, format('(%s)', q.profiles) INTO rows, source FROM rfm.all_profiles_query(model, s, grouped) q;
+        END IF;
     ELSE
         source := format('%I.profiles', model);
     END IF;
@@ -235,7 +239,7 @@ BEGIN
             SELECT x.days, x.segment, g.last_order_date + x.days AS date, rfm.leaves_window(g.window_line_at, %12$L::interval, %2$L) AS line_leaves,
                    rfm.leaves_window(g.last_order_at, %12$L::interval, %2$L) AS last_leaves
             FROM g CROSS JOIN LATERAL rfm.worse_segment(g.days, g.f, g.m, g.recency_cutoffs, g.rules) x) $q$,
-        CASE WHEN live THEN format('p AS MATERIALIZED (%s),', rows) END, s.time_zone,
+        CASE WHEN rows IS NOT NULL THEN format('p AS MATERIALIZED (%s),', rows) END, s.time_zone,
         CASE WHEN live THEN format('(%s)', rfm.snapshot_query(s, source, rules)) ELSE format('%I.snapshot', model) END,
         source, id,
         CASE WHEN s.accounts IS NULL THEN format('SELECT %s AS customer_id, NULL::text AS channel, NULL::timestamptz AS signed_up_at WHERE false', id)

@@ -60,7 +60,7 @@ COMMENT ON FUNCTION rfm.drop_relation(regclass) IS 'Internal. Drops a relation o
 
 -- Makes one relation, or replaces a view in place. Stored layers are made empty; of a table that is there only the columns
 -- that changed are made again.
-CREATE FUNCTION rfm.make_relation(model text, storage text, name text, query text) RETURNS void
+CREATE FUNCTION rfm.make_relation(model text, settings rfm.settings, name text, query text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     relation regclass := rfm.model_relation(model, name);
@@ -70,19 +70,23 @@ BEGIN
             EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
                            rfm.history_columns('segment_since', 'as_of'));
             EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
+            PERFORM rfm.distribute_table(model, 'segment_changes', settings);
         END IF;
         EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
     ELSIF relation IS NULL THEN
         EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
-                       CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
+                       CASE settings.storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
         -- a table is indexed when it is filled
-        IF storage <> 'table' OR name = 'snapshot' THEN
+        IF settings.storage <> 'table' OR name = 'snapshot' THEN
             EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
                            CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
         END IF;
+        IF name <> 'stored_summaries' THEN
+            PERFORM rfm.distribute_table(model, name, settings);
+        END IF;
     END IF;
 END $$;
-COMMENT ON FUNCTION rfm.make_relation(text, text, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
+COMMENT ON FUNCTION rfm.make_relation(text, rfm.settings, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
 
 -- What a refresh of the tables needs beside them: the profiles and the snapshot as they were before it, and what it was
 -- built from.
@@ -91,7 +95,15 @@ CREATE FUNCTION rfm.make_refresh_tables(model text) RETURNS void
 BEGIN
     PERFORM rfm.drop_relation(rfm.model_relation(model, 'replaced_profiles'));
     PERFORM rfm.drop_relation(rfm.model_relation(model, 'replaced_snapshot'));
-    EXECUTE format('CREATE TABLE %1$I.replaced_profiles (LIKE %1$I.profiles)', model);
+    IF rfm.is_distributed(rfm.model_settings(model)) THEN
+        IF rfm.relation_columns(rfm.model_relation(model, 'next_profiles')) IS DISTINCT FROM rfm.relation_columns(rfm.model_relation(model, 'profiles')) THEN
+            PERFORM rfm.drop_relation(rfm.model_relation(model, 'next_profiles'));
+            EXECUTE format('CREATE TABLE %1$I.next_profiles (LIKE %1$I.profiles)', model);
+            PERFORM rfm.distribute_table(model, 'next_profiles', rfm.model_settings(model));
+        END IF;
+    ELSE
+        EXECUTE format('CREATE TABLE %1$I.replaced_profiles (LIKE %1$I.profiles)', model);
+    END IF;
     EXECUTE format('CREATE TABLE %1$I.replaced_snapshot (LIKE %1$I.snapshot)', model);
     IF rfm.model_relation(model, 'last_build') IS NULL THEN
         EXECUTE format('CREATE TABLE %I.last_build (as_of timestamptz NOT NULL, window_start timestamptz, contract text)', model);
@@ -129,13 +141,16 @@ COMMENT ON FUNCTION rfm.align_columns(regclass, regclass) IS 'Internal. Gives a 
 CREATE FUNCTION rfm.make_relations(model text, settings rfm.settings, grouped boolean, names text[] DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v record;
+    -- views are of the coordinator only
+    before text := rfm.propagate_ddl(settings, 'off');
+    v      record;
 BEGIN
     FOR v IN SELECT * FROM rfm.view_queries(model, settings, grouped) LOOP
         IF names IS NULL OR v.name = ANY (names) THEN
-            PERFORM rfm.make_relation(model, settings.storage, v.name, v.query);
+            PERFORM rfm.make_relation(model, settings, v.name, v.query);
         END IF;
     END LOOP;
+    PERFORM rfm.propagate_ddl(settings, before);
 END $$;
 COMMENT ON FUNCTION rfm.make_relations(text, rfm.settings, boolean, text[]) IS
     'Internal. Makes or replaces the relations of a model, or those named, in the order of the data flow.';
@@ -170,8 +185,12 @@ COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
 -- What a later version changes in the tables of a model, other than by its types, belongs here, too.
 CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before text;
 BEGIN
+    before := rfm.propagate_ddl(settings, 'off');
     PERFORM rfm.make_functions(model, settings, grouped);
+    PERFORM rfm.propagate_ddl(settings, before);
     PERFORM rfm.grant_reading(model, readers);
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
@@ -200,6 +219,7 @@ DECLARE
     name    text;
 BEGIN
     PERFORM rfm.check_contract(s);
+    PERFORM rfm.check_distribution(s);
     live.storage := 'view';
     grouped := s.storage <> 'table' AND rfm.needs_grouping(model, s);
 
@@ -212,6 +232,10 @@ BEGIN
             PERFORM rfm.complete_model(model, s, grouped, readers);
         END IF;
         RETURN NULL;
+    END IF;
+    IF rfm.is_distributed(s) AND rfm.model_relation(model, 'customers') IS NOT NULL THEN
+        -- tables that Citus makes by several connections it may not read together in one transaction
+        PERFORM set_config('citus.multi_shard_modify_mode', 'sequential', true);
     END IF;
     IF changed && '{valid_lines,unique_accounts,unique_products,profiles_source}' THEN
         reason := 'the settings, or columns of the relations, changed';
@@ -421,7 +445,9 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY '{profiles,snapshot,campaigns,action_texts,segment_rules}'::text[] LOOP
-        IF (SELECT reltuples <= 0 FROM pg_class WHERE oid = rfm.model_relation(model, name)) THEN
+        -- those of Citus are left to autovacuum on the workers
+        IF (SELECT reltuples <= 0 FROM pg_class WHERE oid = rfm.model_relation(model, name))
+            AND NOT EXISTS (SELECT FROM rfm.citus_tables(rfm.model_relation(model, name))) THEN
             EXECUTE format('ANALYZE %I.%I', model, name);
         END IF;
     END LOOP;
@@ -631,6 +657,10 @@ DECLARE
     compiled text;
 BEGIN
     PERFORM set_config('work_mem', greatest(pg_size_bytes(s.build_memory) / 8192, 64)::text, true);
+    IF rfm.is_distributed(s) THEN
+        PERFORM rfm.refresh_distributed(model, refresh_id);
+        RETURN;
+    END IF;
     PERFORM rfm.report_stage(model, 'profiles', 5);
     EXECUTE format('SELECT reason FROM %I.refresh_log l WHERE l.refresh_id = $1', model) INTO compiled USING refresh_id;
     EXECUTE format('DELETE FROM %I.replaced_profiles', model);
@@ -759,7 +789,7 @@ BEGIN
     IF error IS NULL AND rfm.model_relation(model, 'snapshot') IS NOT NULL THEN
         EXECUTE format('UPDATE %1$I.refresh_log l SET customers = s.customers, as_of = s.as_of, recency_cutoffs = s.recency_cutoffs::text,'
             ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
-            ' FROM %1$I.snapshot s WHERE l.refresh_id = $1', model) USING refresh_id;
+            ' FROM %2$s s WHERE l.refresh_id = $1', model, rfm.constant_row(rfm.model_relation(model, 'snapshot'))) USING refresh_id;
     END IF;
 END $$;
 COMMENT ON FUNCTION rfm.log_end(text, bigint, text) IS 'Internal. Closes a row in refresh_log.';

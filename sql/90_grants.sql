@@ -31,6 +31,14 @@ CREATE FUNCTION rfm.readers(model text) RETURNS text[]
 COMMENT ON FUNCTION rfm.readers(text) IS
     'Internal. The roles to which every view that readers see of a model is granted; public stands for everyone. Such a role gets what a refresh adds.';
 
+-- On the workers of Citus the reader reads by himself, not through the owner of the view.
+CREATE FUNCTION rfm.readable_relations(model text) RETURNS regclass[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN rfm.public_relations(model) OPERATOR(pg_catalog.||) ARRAY(
+        SELECT r FROM pg_catalog.unnest(ARRAY[rfm.model_relation(model, 'profiles'), rfm.model_relation(model, 'snapshot'), rfm.model_relation(model, 'segment_changes')]) r
+        WHERE EXISTS (SELECT FROM rfm.citus_tables(r)));
+COMMENT ON FUNCTION rfm.readable_relations(text) IS 'Internal. The relations of a model that its readers need SELECT on: those they see and, where Citus has distributed them, the tables below.';
+
 CREATE FUNCTION rfm.grant_reading(model text, roles text[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -45,7 +53,7 @@ BEGIN
                   AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
         END IF;
-        FOREACH relation IN ARRAY rfm.public_relations(model) LOOP
+        FOREACH relation IN ARRAY rfm.readable_relations(model) LOOP
             EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
         END LOOP;
         -- not what records changes: it has the rights of the owner, also in a trigger on a table of the reader
@@ -68,7 +76,7 @@ DECLARE
     grantee  text := CASE reader WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(reader) END;
 BEGIN
     EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM %s', model, grantee);
-    FOREACH relation IN ARRAY rfm.public_relations(model) LOOP
+    FOREACH relation IN ARRAY rfm.readable_relations(model) LOOP
         EXECUTE format('REVOKE SELECT ON %s FROM %s', relation, grantee);
     END LOOP;
     -- everyone may call functions, and reads nothing by that

@@ -1,0 +1,21 @@
+SELECT create_distributed_table('lines', 'user_id');
+SELECT create_distributed_table('accounts', 'id', colocate_with => 'lines');
+SELECT create_distributed_table('events', 'user_id', colocate_with => 'lines');
+SELECT create_reference_table('products');
+SELECT create_distributed_table('text_lines', 'customer_id');
+SELECT create_distributed_table('text_accounts', 'customer_id', colocate_with => 'text_lines');
+SELECT create_reference_table('text_products');
+SELECT create_distributed_table('uuid_lines', 'customer_id');
+SELECT create_distributed_table('no_lines', 'customer_id', shard_count => 4);
+SELECT create_distributed_table('one_line', 'customer_id', shard_count => 4);
+SELECT create_distributed_table('huge_lines', 'customer_id', shard_count => 3);
+-- what is refused
+CREATE TABLE by_order AS SELECT user_id AS customer_id, order_id, ordered_at, amount FROM lines WHERE order_id IS NOT NULL LIMIT 10;
+SELECT create_distributed_table('by_order', 'order_id');
+CREATE TABLE elsewhere (customer_id bigint, channel text);
+SELECT create_distributed_table('elsewhere', 'customer_id', colocate_with => 'none');
+CREATE VIEW cast_lines AS SELECT user_id + 0 AS customer_id, order_id, ordered_at, amount FROM lines;
+CREATE TABLE local_lines (customer_id int, order_id int, ordered_at date, amount int);
+CREATE TABLE local_accounts (customer_id int, channel text);
+CREATE TABLE local_visits (customer_id int, session_id int, visited_at date);
+CREATE TABLE local_products (product_id int, category text);

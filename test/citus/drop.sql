@@ -1,0 +1,1 @@
+SELECT rfm.drop_model(model) FROM rfm.models ORDER BY model;
