@@ -902,8 +902,10 @@ table_add(CohortTable *table, int32 cohort, int32 month, int64 active_customers,
 		}
 		if (cell->month == month && cell->cohort == cohort)
 		{
-			cell->active_customers += active_customers;
-			cell->revenue += revenue;
+			/* only bytes that were changed overflow */
+			if (__builtin_add_overflow(cell->active_customers, active_customers, &cell->active_customers) ||
+				__builtin_add_overflow(cell->revenue, revenue, &cell->revenue))
+				rfm_corrupt("cohorts");
 			return;
 		}
 	}
@@ -1234,8 +1236,9 @@ rfm_margin_rate_combine(PG_FUNCTION_ARGS)
 	}
 	if (a == NULL)
 		a = MemoryContextAllocZero(context, sizeof(Margin));
-	a->revenue += b->revenue;
-	a->cost += b->cost;
+	/* only bytes that were changed overflow */
+	if (__builtin_add_overflow(a->revenue, b->revenue, &a->revenue) || __builtin_add_overflow(a->cost, b->cost, &a->cost))
+		rfm_corrupt("margin_rate");
 	PG_RETURN_POINTER(a);
 }
 
@@ -1268,11 +1271,14 @@ Datum
 rfm_margin_rate_final(PG_FUNCTION_ARGS)
 {
 	const Margin *margin = PG_ARGISNULL(0) ? NULL : (Margin *) PG_GETARG_POINTER(0);
+	int128		profit;
 	Datum		rate;
 
 	if (margin == NULL || margin->revenue == 0)
 		PG_RETURN_NULL();
-	rate = DirectFunctionCall2(numeric_div, NumericGetDatum(money_to_numeric(margin->revenue - margin->cost)),
+	if (__builtin_sub_overflow(margin->revenue, margin->cost, &profit))
+		rfm_corrupt("margin_rate");
+	rate = DirectFunctionCall2(numeric_div, NumericGetDatum(money_to_numeric(profit)),
 							   NumericGetDatum(money_to_numeric(margin->revenue)));
 	PG_RETURN_DATUM(DirectFunctionCall1(numeric_float8, rate));
 }

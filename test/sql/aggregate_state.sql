@@ -128,6 +128,7 @@ SET parallel_leader_participation = off;
 SELECT * FROM state_whole EXCEPT ALL TABLE state_expected;
 RESET parallel_leader_participation;
 SET max_parallel_workers_per_gather = 0;
+RESET min_parallel_table_scan_size;
 
 -- nothing, and who calls the steps outside of an aggregate
 SELECT rfm.aggregate_state_combine(NULL, NULL), rfm.tally_final(NULL::rfm.aggregate_state), rfm.gateway_final(NULL), rfm.cohorts_final(NULL), rfm.margin_rate_final(NULL), put_together(NULL) AS together;
