@@ -102,8 +102,10 @@ SELECT i FROM (
 WHERE (rfm.tally_final(tally)::text, rfm.gateway_final(gateway)::text, rfm.cohorts_final(cohorts)::text, rfm.margin_rate_final(margin_rate)) IS DISTINCT FROM (t, g, c, m);
 -- each group has a state, and none of them a memory context of its own: that would take minutes
 SET statement_timeout = '60s';
+SET work_mem = '1GB';
 SELECT count(m), sum(m) FROM (SELECT rfm.margin_rate('1 - - 10.0000 5.0000') AS m FROM generate_series(1, 300000) i GROUP BY i) x;
 RESET statement_timeout;
+RESET work_mem;
 
 -- a state that was there before: flat, and not the aggregate's own
 SELECT state_of_margin_rate('1 - - 10.0000 5.0000') AS begun FROM generate_series(1, 2) \gset
@@ -111,6 +113,12 @@ CREATE AGGREGATE continued(rfm.ledger) (SFUNC = rfm.margin_rate_accum, STYPE = r
 CREATE AGGREGATE continued_states(rfm.aggregate_state) (SFUNC = rfm.aggregate_state_combine, STYPE = rfm.aggregate_state, FINALFUNC = rfm.margin_rate_final, INITCOND = :'begun');
 SELECT continued('1 - - 10.0000 2.0000'), (SELECT continued('1 - - 10.0000 2.0000') FROM generate_series(1, 2)) AS twice, (SELECT continued(NULL) WHERE false) AS nothing,
 	(SELECT continued_states(s) FROM unnest(ARRAY[:'begun', NULL, :'begun']::rfm.aggregate_state[]) s) AS states, (SELECT continued_states(NULL)) AS no_state, rfm.margin_rate_final(:'begun');
+SELECT state_of_tally(rank, orders, revenue, days, values) AS begun_tally, state_of_gateway(name, stage, revenue, orders, days, event, 2) AS begun_gateway, state_of_cohorts(date, ledger) AS begun_cohorts FROM state_rows WHERE i <= 1000 \gset
+CREATE AGGREGATE continued_tally(smallint, bigint, numeric, int, text[]) (SFUNC = rfm.tally_accum, STYPE = rfm.aggregate_state, FINALFUNC = rfm.tally_final, INITCOND = :'begun_tally');
+CREATE AGGREGATE continued_gateway(text, text, numeric, numeric, int, boolean, bigint) (SFUNC = rfm.gateway_accum, STYPE = rfm.aggregate_state, FINALFUNC = rfm.gateway_final, INITCOND = :'begun_gateway');
+CREATE AGGREGATE continued_cohorts(date, rfm.ledger) (SFUNC = rfm.cohorts_accum, STYPE = rfm.aggregate_state, FINALFUNC = rfm.cohorts_final, INITCOND = :'begun_cohorts');
+SELECT e.* FROM state_expected e, (SELECT continued_tally(rank, orders, revenue, days, values)::text AS tally, continued_gateway(name, stage, revenue, orders, days, event, 2)::text AS gateway, continued_cohorts(date, ledger)::text AS cohorts FROM state_rows WHERE i > 1000) x
+WHERE (x.tally, x.gateway, x.cohorts) IS DISTINCT FROM (e.tally, e.gateway, e.cohorts);
 
 -- in parallel
 CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS
@@ -175,4 +183,4 @@ DROP VIEW state_whole, state_texts, state_groups;
 DROP TABLE state_rows, state_expected, state_parts, state_copied, state_grouped, state_examples;
 DROP AGGREGATE state_of_tally(smallint, bigint, numeric, int, text[]), state_of_gateway(text, text, numeric, numeric, int, boolean, bigint), state_of_cohorts(date, rfm.ledger), state_of_margin_rate(rfm.ledger),
 	put_together(rfm.aggregate_state), tally_of_states(rfm.aggregate_state), gateway_of_states(rfm.aggregate_state), cohorts_of_states(rfm.aggregate_state), margin_rate_of_states(rfm.aggregate_state),
-	continued(rfm.ledger), continued_states(rfm.aggregate_state), mixed(date, rfm.ledger);
+	continued(rfm.ledger), continued_states(rfm.aggregate_state), continued_tally(smallint, bigint, numeric, int, text[]), continued_gateway(text, text, numeric, numeric, int, boolean, bigint), continued_cohorts(date, rfm.ledger), mixed(date, rfm.ledger);
