@@ -78,26 +78,16 @@ COMMENT ON FUNCTION rfm.cohorts_out(rfm.cohorts) IS
 COMMENT ON FUNCTION rfm.cohorts_recv(internal) IS 'Reads the binary form of cohorts, which is its text form.';
 COMMENT ON FUNCTION rfm.cohorts_send(rfm.cohorts) IS 'The binary form of cohorts, which is its text form.';
 
-CREATE FUNCTION rfm.cohorts_accum(internal, first_order_date date, ledger rfm.ledger) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_cohorts_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-CREATE FUNCTION rfm.cohorts_combine(internal, internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_cohorts_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-CREATE FUNCTION rfm.cohorts_serialize(internal) RETURNS bytea
-    AS 'MODULE_PATHNAME', 'rfm_cohorts_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.cohorts_deserialize(bytea, internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_cohorts_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.cohorts_final(internal) RETURNS rfm.cohorts
-    AS 'MODULE_PATHNAME', 'rfm_cohorts_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION rfm.cohorts_accum(internal, date, rfm.ledger) IS 'Adds a customer; a step of cohorts.';
-COMMENT ON FUNCTION rfm.cohorts_combine(internal, internal) IS 'Joins the states of two workers; a step of cohorts.';
-COMMENT ON FUNCTION rfm.cohorts_serialize(internal) IS 'Sends a state from a worker; a step of cohorts.';
-COMMENT ON FUNCTION rfm.cohorts_deserialize(bytea, internal) IS 'Receives a state from a worker; a step of cohorts.';
-COMMENT ON FUNCTION rfm.cohorts_final(internal) IS 'The last step of cohorts.';
+CREATE FUNCTION rfm.cohorts_accum(rfm.aggregate_state, first_order_date date, ledger rfm.ledger) RETURNS rfm.aggregate_state
+    AS 'MODULE_PATHNAME', 'rfm_cohorts_state_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.cohorts_final(rfm.aggregate_state) RETURNS rfm.cohorts
+    AS 'MODULE_PATHNAME', 'rfm_cohorts_state_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.cohorts_accum(rfm.aggregate_state, date, rfm.ledger) IS 'Adds a customer; a step of cohorts.';
+COMMENT ON FUNCTION rfm.cohorts_final(rfm.aggregate_state) IS 'The last step of cohorts.';
 
 CREATE AGGREGATE rfm.cohorts(first_order_date date, ledger rfm.ledger) (
-    SFUNC = rfm.cohorts_accum, STYPE = internal, SSPACE = 65536, FINALFUNC = rfm.cohorts_final,
-    COMBINEFUNC = rfm.cohorts_combine, SERIALFUNC = rfm.cohorts_serialize,
-    DESERIALFUNC = rfm.cohorts_deserialize, PARALLEL = SAFE);
+    SFUNC = rfm.cohorts_accum, STYPE = rfm.aggregate_state, SSPACE = 65536, FINALFUNC = rfm.cohorts_final,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.cohorts(date, rfm.ledger) IS
     'The ledgers of many customers summed up by month of the first order and month. Customers with a NULL are left out; nothing gives NULL. Example: SELECT rfm.cohorts(current_date, l) FROM (SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'') AS l) x;';
 CREATE FUNCTION rfm.unpack(cohorts rfm.cohorts) RETURNS TABLE (cohort_month date, month date, active_customers bigint, revenue numeric)
@@ -107,25 +97,15 @@ COMMENT ON FUNCTION rfm.unpack(rfm.cohorts) IS
 
 -- margin_rate: ledgers as one figure
 
-CREATE FUNCTION rfm.margin_rate_accum(internal, ledger rfm.ledger) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_margin_rate_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-CREATE FUNCTION rfm.margin_rate_combine(internal, internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_margin_rate_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-CREATE FUNCTION rfm.margin_rate_serialize(internal) RETURNS bytea
-    AS 'MODULE_PATHNAME', 'rfm_margin_rate_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.margin_rate_deserialize(bytea, internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'rfm_margin_rate_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.margin_rate_final(internal) RETURNS double precision
-    AS 'MODULE_PATHNAME', 'rfm_margin_rate_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION rfm.margin_rate_accum(internal, rfm.ledger) IS 'Adds a ledger; a step of margin_rate.';
-COMMENT ON FUNCTION rfm.margin_rate_combine(internal, internal) IS 'Joins the states of two workers; a step of margin_rate.';
-COMMENT ON FUNCTION rfm.margin_rate_serialize(internal) IS 'Sends a state from a worker; a step of margin_rate.';
-COMMENT ON FUNCTION rfm.margin_rate_deserialize(bytea, internal) IS 'Receives a state from a worker; a step of margin_rate.';
-COMMENT ON FUNCTION rfm.margin_rate_final(internal) IS 'The last step of margin_rate.';
+CREATE FUNCTION rfm.margin_rate_accum(rfm.aggregate_state, ledger rfm.ledger) RETURNS rfm.aggregate_state
+    AS 'MODULE_PATHNAME', 'rfm_margin_rate_state_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.margin_rate_final(rfm.aggregate_state) RETURNS double precision
+    AS 'MODULE_PATHNAME', 'rfm_margin_rate_state_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.margin_rate_accum(rfm.aggregate_state, rfm.ledger) IS 'Adds a ledger; a step of margin_rate.';
+COMMENT ON FUNCTION rfm.margin_rate_final(rfm.aggregate_state) IS 'The last step of margin_rate.';
 
 CREATE AGGREGATE rfm.margin_rate(ledger rfm.ledger) (
-    SFUNC = rfm.margin_rate_accum, STYPE = internal, SSPACE = 64, FINALFUNC = rfm.margin_rate_final,
-    COMBINEFUNC = rfm.margin_rate_combine, SERIALFUNC = rfm.margin_rate_serialize,
-    DESERIALFUNC = rfm.margin_rate_deserialize, PARALLEL = SAFE);
+    SFUNC = rfm.margin_rate_accum, STYPE = rfm.aggregate_state, SSPACE = 256, FINALFUNC = rfm.margin_rate_final,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE rfm.margin_rate(rfm.ledger) IS
     'What the ledgers of many customers leave of revenue after cost, as a share of revenue, over the purchase lines in the window with a cost. NULL without revenue. Example: SELECT rfm.margin_rate(l) FROM (SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'') AS l) x;';

@@ -44,3 +44,19 @@ CREATE AGGREGATE rfm.tally(segment_rank smallint, orders bigint, revenue numeric
 );
 COMMENT ON AGGREGATE rfm.tally(smallint, bigint, numeric, integer, VARIADIC "any") IS
 'Internal. The customers, one row each, by segment and the value of each of 1 to 32 dimensions: a row for every combination that occurs, ordered by dimension, value (by its bytes, NULL last) and segment. Values are smallint, integer, bigint, uuid, text or varchar; other types and a VARIADIC array are errors. Customers with a NULL segment_rank are left out, NULL orders and revenue count as 0, NULL days not at all; without customers the result is NULL. Revenue is rounded to 4 decimals; NaN, infinity, and sums that do not fit are errors.';
+
+-- the same of an array of text, for several machines: it need not be told the types of its call
+CREATE FUNCTION rfm.tally_accum(state rfm.aggregate_state, segment_rank smallint, orders bigint, revenue numeric, days integer, "values" text[]) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_tally_state_accum';
+CREATE FUNCTION rfm.tally_final(state rfm.aggregate_state) RETURNS rfm.tally_row[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_tally_state_final';
+COMMENT ON FUNCTION rfm.tally_accum(rfm.aggregate_state, smallint, bigint, numeric, integer, text[]) IS 'Internal. Transition function of tally of an array.';
+COMMENT ON FUNCTION rfm.tally_final(rfm.aggregate_state) IS 'Internal. Final function of tally of an array.';
+
+CREATE AGGREGATE rfm.tally(segment_rank smallint, orders bigint, revenue numeric, days integer, "values" text[]) (
+    SFUNC = rfm.tally_accum, STYPE = rfm.aggregate_state, SSPACE = 4096,
+    FINALFUNC = rfm.tally_final, FINALFUNC_MODIFY = READ_ONLY,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE rfm.tally(smallint, bigint, numeric, integer, text[]) IS
+'Internal. What tally gives for the elements of the array as values: 1 to 32 of them, as many in all rows, NULL among them; a NULL array is an error unless segment_rank is NULL. Where an aggregate is computed on several machines, this one can be.';

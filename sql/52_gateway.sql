@@ -28,27 +28,17 @@ COMMENT ON COLUMN rfm.gateway_row.rate IS 'Share 0-1 with the event within 365 d
 COMMENT ON COLUMN rfm.gateway_row.rate_low IS 'Lower 95 percent bound (log-log). NULL: undefined.';
 COMMENT ON COLUMN rfm.gateway_row.rate_high IS 'Upper 95 percent bound (log-log). NULL: undefined.';
 
-CREATE FUNCTION rfm.gateway_accum(state internal, name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) RETURNS internal
-    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_accum';
-CREATE FUNCTION rfm.gateway_combine(state internal, other internal) RETURNS internal
-    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_combine';
-CREATE FUNCTION rfm.gateway_serialize(state internal) RETURNS bytea
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_serialize';
-CREATE FUNCTION rfm.gateway_deserialize(bytes bytea, dummy internal) RETURNS internal
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_deserialize';
-CREATE FUNCTION rfm.gateway_final(state internal) RETURNS rfm.gateway_row[]
-    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_final';
-COMMENT ON FUNCTION rfm.gateway_accum(internal, text, text, numeric, numeric, integer, boolean, bigint) IS 'Internal. Transition function of gateway.';
-COMMENT ON FUNCTION rfm.gateway_combine(internal, internal) IS 'Internal. Combine function of gateway.';
-COMMENT ON FUNCTION rfm.gateway_serialize(internal) IS 'Internal. Serialization of the state of gateway.';
-COMMENT ON FUNCTION rfm.gateway_deserialize(bytea, internal) IS 'Internal. Deserialization of the state of gateway.';
-COMMENT ON FUNCTION rfm.gateway_final(internal) IS 'Internal. Final function of gateway.';
+CREATE FUNCTION rfm.gateway_accum(state rfm.aggregate_state, name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_state_accum';
+CREATE FUNCTION rfm.gateway_final(state rfm.aggregate_state) RETURNS rfm.gateway_row[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_state_final';
+COMMENT ON FUNCTION rfm.gateway_accum(rfm.aggregate_state, text, text, numeric, numeric, integer, boolean, bigint) IS 'Internal. Transition function of gateway.';
+COMMENT ON FUNCTION rfm.gateway_final(rfm.aggregate_state) IS 'Internal. Final function of gateway.';
 
 CREATE AGGREGATE rfm.gateway(name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) (
-    SFUNC = rfm.gateway_accum, STYPE = internal, SSPACE = 65536,
+    SFUNC = rfm.gateway_accum, STYPE = rfm.aggregate_state, SSPACE = 65536,
     FINALFUNC = rfm.gateway_final, FINALFUNC_MODIFY = READ_ONLY,
-    COMBINEFUNC = rfm.gateway_combine, SERIALFUNC = rfm.gateway_serialize, DESERIALFUNC = rfm.gateway_deserialize,
-    PARALLEL = SAFE
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE rfm.gateway(text, text, numeric, numeric, integer, boolean, bigint) IS
 'Internal. The customers, one row each, by name: their number, those of stage vip and promising, exact sums of money and of its squares, and the share of them with the event within 365 days. A row for every name with at least minimum customers (NULL: 1; the same in all rows), ordered by the bytes of the name. Customers with a NULL name are left out, those with NULL days or event are not in that share, NULL money counts as 0; without such names the result is NULL. Money is rounded to 4 decimals; NaN, infinity, negative days and sums that do not fit are errors.';

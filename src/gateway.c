@@ -15,6 +15,7 @@
 #include "rfm.h"
 
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -202,16 +203,8 @@ PG_FUNCTION_INFO_V1(rfm_gateway_combine);
 PG_FUNCTION_INFO_V1(rfm_gateway_serialize);
 PG_FUNCTION_INFO_V1(rfm_gateway_deserialize);
 PG_FUNCTION_INFO_V1(rfm_gateway_final);
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "called outside an aggregate");
-	return context;
-}
+PG_FUNCTION_INFO_V1(rfm_gateway_state_accum);
+PG_FUNCTION_INFO_V1(rfm_gateway_state_final);
 
 /* Whether a text is this string. */
 static inline bool
@@ -251,7 +244,7 @@ rfm_gateway_accum(PG_FUNCTION_ARGS)
 	int128		revenue_after;
 
 	if (gateway == NULL)
-		gateway = gateway_new(aggregate_context(fcinfo), minimum);
+		gateway = gateway_new(aggregate_state_context(fcinfo), minimum);
 	check_minimum(gateway, minimum);
 	if (PG_ARGISNULL(NAME_ARG))
 		PG_RETURN_POINTER(gateway);
@@ -287,7 +280,7 @@ rfm_gateway_accum(PG_FUNCTION_ARGS)
 Datum
 rfm_gateway_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = aggregate_state_context(fcinfo);
 	Gateway    *a = PG_ARGISNULL(0) ? NULL : (Gateway *) PG_GETARG_POINTER(0);
 	const Gateway *b = PG_ARGISNULL(1) ? NULL : (Gateway *) PG_GETARG_POINTER(1);
 	uint32	   *numbers;
@@ -399,8 +392,14 @@ rfm_gateway_deserialize(PG_FUNCTION_ARGS)
 	gateway->heap.fixed = true;
 	for (uint32 i = 0; i < gateway->nnames; i++)
 	{
+		uint32		length;
+		const char *name;
+
 		CHECK_FOR_INTERRUPTS();
 		if (!id_is_valid(&gateway->heap, gateway->names[i].id, ID_TEXT))
+			rfm_corrupt("gateway");
+		name = id_bytes(&gateway->heap, gateway->names[i].id, &length);
+		if (!pg_verifymbstr(name, length, true))
 			rfm_corrupt("gateway");
 	}
 	for (Size i = 0; i < gateway->nwatched; i++)
@@ -540,4 +539,18 @@ rfm_gateway_final(PG_FUNCTION_ARGS)
 		add_row(&array, &outputs[i], keys);
 	}
 	return row_array_result(&array);
+}
+
+/* ---------- with the type of its states ---------- */
+
+Datum
+rfm_gateway_state_accum(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_accum(fcinfo, AGGREGATE_GATEWAY, rfm_gateway_accum);
+}
+
+Datum
+rfm_gateway_state_final(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_final(fcinfo, AGGREGATE_GATEWAY, rfm_gateway_final);
 }

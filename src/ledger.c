@@ -855,21 +855,13 @@ PG_FUNCTION_INFO_V1(rfm_cohorts_combine);
 PG_FUNCTION_INFO_V1(rfm_cohorts_serialize);
 PG_FUNCTION_INFO_V1(rfm_cohorts_deserialize);
 PG_FUNCTION_INFO_V1(rfm_cohorts_final);
+PG_FUNCTION_INFO_V1(rfm_cohorts_state_accum);
+PG_FUNCTION_INFO_V1(rfm_cohorts_state_final);
 PG_FUNCTION_INFO_V1(rfm_cohorts_in);
 PG_FUNCTION_INFO_V1(rfm_cohorts_out);
 PG_FUNCTION_INFO_V1(rfm_cohorts_recv);
 PG_FUNCTION_INFO_V1(rfm_cohorts_send);
 PG_FUNCTION_INFO_V1(rfm_cohorts_unpack);
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "called outside an aggregate");
-	return context;
-}
 
 /* Gives a table slots, a power of two of them. */
 static void
@@ -910,8 +902,10 @@ table_add(CohortTable *table, int32 cohort, int32 month, int64 active_customers,
 		}
 		if (cell->month == month && cell->cohort == cohort)
 		{
-			cell->active_customers += active_customers;
-			cell->revenue += revenue;
+			/* only bytes that were changed overflow */
+			if (__builtin_add_overflow(cell->active_customers, active_customers, &cell->active_customers) ||
+				__builtin_add_overflow(cell->revenue, revenue, &cell->revenue))
+				rfm_corrupt("cohorts");
 			return;
 		}
 	}
@@ -943,7 +937,7 @@ rfm_cohorts_accum(PG_FUNCTION_ARGS)
 	LedgerReader reader;
 
 	if (table == NULL)
-		table = table_new(aggregate_context(fcinfo));
+		table = table_new(aggregate_state_context(fcinfo));
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(table);
 	date = PG_GETARG_DATEADT(1);
@@ -966,7 +960,7 @@ rfm_cohorts_accum(PG_FUNCTION_ARGS)
 Datum
 rfm_cohorts_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = aggregate_state_context(fcinfo);
 	CohortTable *a = PG_ARGISNULL(0) ? NULL : (CohortTable *) PG_GETARG_POINTER(0);
 	CohortTable *b = PG_ARGISNULL(1) ? NULL : (CohortTable *) PG_GETARG_POINTER(1);
 
@@ -1029,7 +1023,6 @@ table_cohorts(const CohortTable *table)
 Datum
 rfm_cohorts_serialize(PG_FUNCTION_ARGS)
 {
-	aggregate_context(fcinfo);
 	PG_RETURN_POINTER(table_cohorts((CohortTable *) PG_GETARG_POINTER(0)));
 }
 
@@ -1041,8 +1034,8 @@ rfm_cohorts_deserialize(PG_FUNCTION_ARGS)
 	const char *source = (char *) bytes + offsetof(Cohorts, cells);
 	CohortTable *table;
 
-	aggregate_context(fcinfo);
-	if (VARSIZE(bytes) < offsetof(Cohorts, cells) || (VARSIZE(bytes) - offsetof(Cohorts, cells)) % sizeof(Cell) != 0)
+	if (VARSIZE(bytes) < offsetof(Cohorts, cells) ||
+		VARSIZE(bytes) - offsetof(Cohorts, cells) != *(uint32 *) VARDATA(bytes) * sizeof(Cell))
 		rfm_corrupt("cohorts");
 	table = table_new(CurrentMemoryContext);
 	/* a bytea may stand at any multiple of four */
@@ -1064,10 +1057,21 @@ rfm_cohorts_deserialize(PG_FUNCTION_ARGS)
 Datum
 rfm_cohorts_final(PG_FUNCTION_ARGS)
 {
-	aggregate_context(fcinfo);
 	if (PG_ARGISNULL(0) || ((CohortTable *) PG_GETARG_POINTER(0))->used == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_POINTER(table_cohorts((CohortTable *) PG_GETARG_POINTER(0)));
+}
+
+Datum
+rfm_cohorts_state_accum(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_accum(fcinfo, AGGREGATE_COHORTS, rfm_cohorts_accum);
+}
+
+Datum
+rfm_cohorts_state_final(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_final(fcinfo, AGGREGATE_COHORTS, rfm_cohorts_final);
 }
 
 /* ---------- cohorts: the type ---------- */
@@ -1195,6 +1199,8 @@ PG_FUNCTION_INFO_V1(rfm_margin_rate_combine);
 PG_FUNCTION_INFO_V1(rfm_margin_rate_serialize);
 PG_FUNCTION_INFO_V1(rfm_margin_rate_deserialize);
 PG_FUNCTION_INFO_V1(rfm_margin_rate_final);
+PG_FUNCTION_INFO_V1(rfm_margin_rate_state_accum);
+PG_FUNCTION_INFO_V1(rfm_margin_rate_state_final);
 
 /* Transition: adds a ledger. */
 Datum
@@ -1204,7 +1210,7 @@ rfm_margin_rate_accum(PG_FUNCTION_ARGS)
 	LedgerReader reader;
 
 	if (margin == NULL)
-		margin = MemoryContextAllocZero(aggregate_context(fcinfo), sizeof(Margin));
+		margin = MemoryContextAllocZero(aggregate_state_context(fcinfo), sizeof(Margin));
 	if (!PG_ARGISNULL(1))
 	{
 		ledger_read(&reader, PG_GETARG_DATUM(1));
@@ -1218,7 +1224,7 @@ rfm_margin_rate_accum(PG_FUNCTION_ARGS)
 Datum
 rfm_margin_rate_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = aggregate_state_context(fcinfo);
 	Margin	   *a = PG_ARGISNULL(0) ? NULL : (Margin *) PG_GETARG_POINTER(0);
 	Margin	   *b = PG_ARGISNULL(1) ? NULL : (Margin *) PG_GETARG_POINTER(1);
 
@@ -1230,8 +1236,9 @@ rfm_margin_rate_combine(PG_FUNCTION_ARGS)
 	}
 	if (a == NULL)
 		a = MemoryContextAllocZero(context, sizeof(Margin));
-	a->revenue += b->revenue;
-	a->cost += b->cost;
+	/* only bytes that were changed overflow */
+	if (__builtin_add_overflow(a->revenue, b->revenue, &a->revenue) || __builtin_add_overflow(a->cost, b->cost, &a->cost))
+		rfm_corrupt("margin_rate");
 	PG_RETURN_POINTER(a);
 }
 
@@ -1241,7 +1248,6 @@ rfm_margin_rate_serialize(PG_FUNCTION_ARGS)
 {
 	bytea	   *result = palloc(VARHDRSZ + sizeof(Margin));
 
-	aggregate_context(fcinfo);
 	SET_VARSIZE(result, VARHDRSZ + sizeof(Margin));
 	memcpy(VARDATA(result), PG_GETARG_POINTER(0), sizeof(Margin));
 	PG_RETURN_BYTEA_P(result);
@@ -1254,7 +1260,6 @@ rfm_margin_rate_deserialize(PG_FUNCTION_ARGS)
 	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
 	Margin	   *margin = palloc(sizeof(Margin));
 
-	aggregate_context(fcinfo);
 	if (VARSIZE_ANY_EXHDR(bytes) != sizeof(Margin))
 		rfm_corrupt("margin_rate");
 	memcpy(margin, VARDATA_ANY(bytes), sizeof(Margin));
@@ -1266,11 +1271,26 @@ Datum
 rfm_margin_rate_final(PG_FUNCTION_ARGS)
 {
 	const Margin *margin = PG_ARGISNULL(0) ? NULL : (Margin *) PG_GETARG_POINTER(0);
+	int128		profit;
 	Datum		rate;
 
 	if (margin == NULL || margin->revenue == 0)
 		PG_RETURN_NULL();
-	rate = DirectFunctionCall2(numeric_div, NumericGetDatum(money_to_numeric(margin->revenue - margin->cost)),
+	if (__builtin_sub_overflow(margin->revenue, margin->cost, &profit))
+		rfm_corrupt("margin_rate");
+	rate = DirectFunctionCall2(numeric_div, NumericGetDatum(money_to_numeric(profit)),
 							   NumericGetDatum(money_to_numeric(margin->revenue)));
 	PG_RETURN_DATUM(DirectFunctionCall1(numeric_float8, rate));
+}
+
+Datum
+rfm_margin_rate_state_accum(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_accum(fcinfo, AGGREGATE_MARGIN_RATE, rfm_margin_rate_accum);
+}
+
+Datum
+rfm_margin_rate_state_final(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_final(fcinfo, AGGREGATE_MARGIN_RATE, rfm_margin_rate_final);
 }

@@ -125,6 +125,21 @@ extern void square_sum_add(SquareSum *sum, int128 units);
 extern void square_sum_merge(SquareSum *sum, const SquareSum *other);
 extern Numeric square_sum_to_numeric(const SquareSum *sum);
 
+/* ---------- aggregate_state.c: states that travel between machines ---------- */
+
+/* The aggregates that have them; the numbers stand in their bytes. */
+typedef enum AggregateKind
+{
+	AGGREGATE_TALLY = 1,
+	AGGREGATE_GATEWAY,
+	AGGREGATE_COHORTS,
+	AGGREGATE_MARGIN_RATE
+} AggregateKind;
+
+extern MemoryContext aggregate_state_context(FunctionCallInfo fcinfo);
+extern Datum aggregate_state_accum(FunctionCallInfo fcinfo, AggregateKind kind, PGFunction accum);
+extern Datum aggregate_state_final(FunctionCallInfo fcinfo, AggregateKind kind, PGFunction final);
+
 /* ---------- score.c: scores ---------- */
 
 #define RFM_AXES		3		/* recency, frequency, monetary */

@@ -14,7 +14,7 @@
 void
 row_array_begin(RowArray *array, FunctionCallInfo fcinfo)
 {
-	array->type = get_element_type(get_fn_expr_rettype(fcinfo->flinfo));
+	array->type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
 	if (!OidIsValid(array->type))
 		elog(ERROR, "return type must be an array");
 	array->desc = lookup_rowtype_tupdesc_copy(array->type, -1);

@@ -15,7 +15,9 @@
 
 #include "common/hashfn.h"
 #include "common/int.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/arrayaccess.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
@@ -77,6 +79,16 @@ typedef struct Tally
 	IdHeap		heap;
 	MemoryContext context;		/* everything here */
 } Tally;
+
+/* A customer to add. */
+typedef struct Customer
+{
+	int16		segment_rank;
+	bool		has_days;
+	int32		days;
+	int64		orders;
+	int128		revenue;
+} Customer;
 
 /* What travels between processes, before groups and heap. */
 typedef struct TallyHeader
@@ -216,22 +228,36 @@ PG_FUNCTION_INFO_V1(rfm_tally_combine);
 PG_FUNCTION_INFO_V1(rfm_tally_serialize);
 PG_FUNCTION_INFO_V1(rfm_tally_deserialize);
 PG_FUNCTION_INFO_V1(rfm_tally_final);
+PG_FUNCTION_INFO_V1(rfm_tally_state_accum);
+PG_FUNCTION_INFO_V1(rfm_tally_state_final);
 
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
+/* Refuses more values than there is room for. */
+static void
+check_nvalues(int nvalues)
 {
-	MemoryContext context;
+	if (nvalues > MAX_VALUES)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_ARGUMENTS),
+				 errmsg("tally has %d values, more than %d", nvalues, MAX_VALUES),
+				 errhint("Call it several times.")));
+}
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "called outside an aggregate");
-	return context;
+/* Refuses rows, or states, of one aggregate with different numbers of values. */
+static void
+check_same_nvalues(const Tally *tally, int nvalues)
+{
+	if (unlikely(tally->nvalues != nvalues))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the number of values changes between rows, from %d to %d", tally->nvalues, nvalues),
+				 errhint("Give the same values for all rows of an aggregate; NULL is a value like others.")));
 }
 
 /* Starts a state: learns the types of the dimensions. */
 static Tally *
 tally_start(FunctionCallInfo fcinfo)
 {
-	Tally	   *tally = tally_new(aggregate_context(fcinfo));
+	Tally	   *tally = tally_new(aggregate_state_context(fcinfo));
 
 	if (get_fn_expr_variadic(fcinfo->flinfo))
 		ereport(ERROR,
@@ -239,11 +265,7 @@ tally_start(FunctionCallInfo fcinfo)
 				 errmsg("the values of tally cannot be a VARIADIC array"),
 				 errhint("List them, for example rfm.tally(segment_rank, orders, revenue, NULL, channel, country).")));
 	tally->nvalues = PG_NARGS() - VALUES_ARG;
-	if (tally->nvalues > MAX_VALUES)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOO_MANY_ARGUMENTS),
-				 errmsg("tally has %d values, more than %d", tally->nvalues, MAX_VALUES),
-				 errhint("Call it several times.")));
+	check_nvalues(tally->nvalues);
 	for (int i = 0; i < tally->nvalues; i++)
 	{
 		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, VALUES_ARG + i);
@@ -287,32 +309,88 @@ value_read(Value *value, const NullableDatum *argument, IdKind kind)
 	value->hash = hash_bytes((const unsigned char *) value->bytes, value->length);
 }
 
+/* Reads what tally is told of a customer who has a segment. */
+static inline void
+customer_read(Customer *customer, FunctionCallInfo fcinfo)
+{
+	customer->segment_rank = PG_GETARG_INT16(SEGMENT_RANK_ARG);
+	customer->orders = PG_ARGISNULL(ORDERS_ARG) ? 0 : PG_GETARG_INT64(ORDERS_ARG);
+	customer->has_days = !PG_ARGISNULL(DAYS_ARG);
+	customer->days = customer->has_days ? PG_GETARG_INT32(DAYS_ARG) : 0;
+	customer->revenue = PG_ARGISNULL(REVENUE_ARG) ? 0 : money_sum_from_datum(PG_GETARG_DATUM(REVENUE_ARG));
+}
+
+/* Adds a customer to the group of his value in a dimension. */
+static inline void
+tally_add(Tally *tally, int dimension, const Customer *customer, const NullableDatum *argument)
+{
+	Value		value;
+	Group	   *group;
+
+	value_read(&value, argument, tally->kinds[dimension]);
+	group = tally_group(tally, dimension, customer->segment_rank, &value);
+	group->customers++;
+	group->repurchased += customer->orders >= 2;
+	group_add_orders(group, customer->orders);
+	group->revenue += customer->revenue;
+	group->days += customer->days;
+	group->has_days |= customer->has_days;
+}
+
 /* Transition: adds a customer to one group in each dimension. */
 Datum
 rfm_tally_accum(PG_FUNCTION_ARGS)
 {
 	Tally	   *tally = PG_ARGISNULL(0) ? tally_start(fcinfo) : (Tally *) PG_GETARG_POINTER(0);
-	int64		orders = PG_ARGISNULL(ORDERS_ARG) ? 0 : PG_GETARG_INT64(ORDERS_ARG);
-	bool		has_days = !PG_ARGISNULL(DAYS_ARG);
-	int32		days = has_days ? PG_GETARG_INT32(DAYS_ARG) : 0;
-	int128		revenue;
+	Customer	customer;
 
 	if (PG_ARGISNULL(SEGMENT_RANK_ARG))
 		PG_RETURN_POINTER(tally);
-	revenue = PG_ARGISNULL(REVENUE_ARG) ? 0 : money_sum_from_datum(PG_GETARG_DATUM(REVENUE_ARG));
+	customer_read(&customer, fcinfo);
 	for (int i = 0; i < tally->nvalues; i++)
-	{
-		Value		value;
-		Group	   *group;
+		tally_add(tally, i, &customer, &fcinfo->args[VALUES_ARG + i]);
+	PG_RETURN_POINTER(tally);
+}
 
-		value_read(&value, &fcinfo->args[VALUES_ARG + i], tally->kinds[i]);
-		group = tally_group(tally, i, PG_GETARG_INT16(SEGMENT_RANK_ARG), &value);
-		group->customers++;
-		group->repurchased += orders >= 2;
-		group_add_orders(group, orders);
-		group->revenue += revenue;
-		group->days += days;
-		group->has_days |= has_days;
+/* Transition of the form with an array: the same, but learns nothing from the call. */
+static Datum
+tally_array_accum(FunctionCallInfo fcinfo)
+{
+	Tally	   *tally = PG_ARGISNULL(0) ? NULL : (Tally *) PG_GETARG_POINTER(0);
+	AnyArrayType *values;
+	int			nvalues;
+	array_iter	next;
+	Customer	customer;
+
+	if (PG_ARGISNULL(SEGMENT_RANK_ARG))
+	{
+		if (tally == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(tally);
+	}
+	values = PG_ARGISNULL(VALUES_ARG) ? NULL : PG_GETARG_ANY_ARRAY_P(VALUES_ARG);
+	if (values == NULL || AARR_NDIM(values) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the values of tally are no list"),
+				 errhint("Give an array of one dimension, for example ARRAY[channel, country]; a value that is not known is a NULL in it.")));
+	nvalues = AARR_DIMS(values)[0];
+	if (tally == NULL)
+	{
+		check_nvalues(nvalues);
+		tally = tally_new(aggregate_state_context(fcinfo));
+		tally->nvalues = nvalues;
+		memset(tally->kinds, ID_TEXT, nvalues);
+	}
+	check_same_nvalues(tally, nvalues);
+	customer_read(&customer, fcinfo);
+	array_iter_setup(&next, values);
+	for (int i = 0; i < nvalues; i++)
+	{
+		NullableDatum value;
+
+		value.value = array_iter_next(&next, &value.isnull, i, -1, false, TYPALIGN_INT);
+		tally_add(tally, i, &customer, &value);
 	}
 	PG_RETURN_POINTER(tally);
 }
@@ -336,7 +414,7 @@ group_value(Value *value, const Tally *tally, const Group *group)
 Datum
 rfm_tally_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = aggregate_state_context(fcinfo);
 	Tally	   *a = PG_ARGISNULL(0) ? NULL : (Tally *) PG_GETARG_POINTER(0);
 	const Tally *b = PG_ARGISNULL(1) ? NULL : (Tally *) PG_GETARG_POINTER(1);
 
@@ -352,7 +430,8 @@ rfm_tally_combine(PG_FUNCTION_ARGS)
 		a->nvalues = b->nvalues;
 		memcpy(a->kinds, b->kinds, sizeof(a->kinds));
 	}
-	if (a->nvalues != b->nvalues || memcmp(a->kinds, b->kinds, sizeof(a->kinds)) != 0)
+	check_same_nvalues(a, b->nvalues);
+	if (memcmp(a->kinds, b->kinds, sizeof(a->kinds)) != 0)
 		rfm_corrupt("tally");
 	for (uint32 i = 0; i < b->ngroups; i++)
 	{
@@ -444,9 +523,22 @@ rfm_tally_deserialize(PG_FUNCTION_ARGS)
 	{
 		const Group *group = &tally->groups[i];
 
+		IdKind		kind;
+		const char *value;
+		uint32		length;
+
 		CHECK_FOR_INTERRUPTS();
-		if (group->dimension >= tally->nvalues || group->is_null > 1 || group->has_days > 1 ||
-			(!group->is_null && !id_is_valid(&tally->heap, group->value, tally->kinds[group->dimension])))
+		if (group->dimension >= tally->nvalues || group->is_null > 1 || group->has_days > 1)
+			rfm_corrupt("tally");
+		if (group->is_null)
+			continue;
+		kind = tally->kinds[group->dimension];
+		if (!id_is_valid(&tally->heap, group->value, kind))
+			rfm_corrupt("tally");
+		if (kind != ID_TEXT)
+			continue;
+		value = id_bytes(&tally->heap, group->value, &length);
+		if (!pg_verifymbstr(value, length, true))
 			rfm_corrupt("tally");
 	}
 	PG_RETURN_POINTER(tally);
@@ -545,4 +637,18 @@ rfm_tally_final(PG_FUNCTION_ARGS)
 			pfree(value);
 	}
 	return row_array_result(&array);
+}
+
+/* ---------- with the type of its states ---------- */
+
+Datum
+rfm_tally_state_accum(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_accum(fcinfo, AGGREGATE_TALLY, tally_array_accum);
+}
+
+Datum
+rfm_tally_state_final(PG_FUNCTION_ARGS)
+{
+	return aggregate_state_final(fcinfo, AGGREGATE_TALLY, rfm_tally_final);
 }

@@ -49,6 +49,95 @@ BEGIN
     END LOOP;
 END $$;
 
+-- 44_aggregate_state: aggregates that are computed on several machines have a type for their states
+
+CREATE TYPE rfm.aggregate_state;
+CREATE FUNCTION rfm.aggregate_state_in(cstring) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_in';
+CREATE FUNCTION rfm.aggregate_state_out(rfm.aggregate_state) RETURNS cstring
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_out';
+CREATE FUNCTION rfm.aggregate_state_recv(internal) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_recv';
+CREATE FUNCTION rfm.aggregate_state_send(rfm.aggregate_state) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_send';
+CREATE TYPE rfm.aggregate_state (
+    INPUT = rfm.aggregate_state_in, OUTPUT = rfm.aggregate_state_out,
+    RECEIVE = rfm.aggregate_state_recv, SEND = rfm.aggregate_state_send,
+    INTERNALLENGTH = VARIABLE, STORAGE = extended);
+COMMENT ON TYPE rfm.aggregate_state IS
+'Internal. The rows that tally (of an array), gateway, cohorts or margin_rate have met so far, as they travel from one machine to another; not made to be kept: another version may not read it. As text, hexadecimal digits.';
+COMMENT ON FUNCTION rfm.aggregate_state_in(cstring) IS 'Reads the text form of a state; anything else is an error.';
+COMMENT ON FUNCTION rfm.aggregate_state_out(rfm.aggregate_state) IS 'The text form of a state, exact: its bytes in hexadecimal digits.';
+COMMENT ON FUNCTION rfm.aggregate_state_recv(internal) IS 'Reads the binary form of a state; anything else is an error.';
+COMMENT ON FUNCTION rfm.aggregate_state_send(rfm.aggregate_state) IS 'The binary form of a state, exact: its bytes.';
+
+CREATE FUNCTION rfm.aggregate_state_combine(state rfm.aggregate_state, other rfm.aggregate_state) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_combine';
+COMMENT ON FUNCTION rfm.aggregate_state_combine(rfm.aggregate_state, rfm.aggregate_state) IS
+'Internal. The state of two disjoint sets of rows of one aggregate; a step of tally, gateway, cohorts and margin_rate. NULL stands for no rows; states of two aggregates are an error.';
+
+-- 46_ledger: cohorts and margin_rate with that type
+
+CREATE FUNCTION rfm.cohorts_accum(rfm.aggregate_state, first_order_date date, ledger rfm.ledger) RETURNS rfm.aggregate_state
+    AS 'MODULE_PATHNAME', 'rfm_cohorts_state_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.cohorts_final(rfm.aggregate_state) RETURNS rfm.cohorts
+    AS 'MODULE_PATHNAME', 'rfm_cohorts_state_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.cohorts_accum(rfm.aggregate_state, date, rfm.ledger) IS 'Adds a customer; a step of cohorts.';
+COMMENT ON FUNCTION rfm.cohorts_final(rfm.aggregate_state) IS 'The last step of cohorts.';
+
+CREATE OR REPLACE AGGREGATE rfm.cohorts(first_order_date date, ledger rfm.ledger) (
+    SFUNC = rfm.cohorts_accum, STYPE = rfm.aggregate_state, SSPACE = 65536, FINALFUNC = rfm.cohorts_final,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE);
+DROP FUNCTION rfm.cohorts_accum(internal, date, rfm.ledger), rfm.cohorts_combine(internal, internal), rfm.cohorts_serialize(internal),
+    rfm.cohorts_deserialize(bytea, internal), rfm.cohorts_final(internal);
+
+CREATE FUNCTION rfm.margin_rate_accum(rfm.aggregate_state, ledger rfm.ledger) RETURNS rfm.aggregate_state
+    AS 'MODULE_PATHNAME', 'rfm_margin_rate_state_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION rfm.margin_rate_final(rfm.aggregate_state) RETURNS double precision
+    AS 'MODULE_PATHNAME', 'rfm_margin_rate_state_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.margin_rate_accum(rfm.aggregate_state, rfm.ledger) IS 'Adds a ledger; a step of margin_rate.';
+COMMENT ON FUNCTION rfm.margin_rate_final(rfm.aggregate_state) IS 'The last step of margin_rate.';
+
+CREATE OR REPLACE AGGREGATE rfm.margin_rate(ledger rfm.ledger) (
+    SFUNC = rfm.margin_rate_accum, STYPE = rfm.aggregate_state, SSPACE = 256, FINALFUNC = rfm.margin_rate_final,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE);
+DROP FUNCTION rfm.margin_rate_accum(internal, rfm.ledger), rfm.margin_rate_combine(internal, internal), rfm.margin_rate_serialize(internal),
+    rfm.margin_rate_deserialize(bytea, internal), rfm.margin_rate_final(internal);
+
+-- 49_tally: of an array, with that type
+
+CREATE FUNCTION rfm.tally_accum(state rfm.aggregate_state, segment_rank smallint, orders bigint, revenue numeric, days integer, "values" text[]) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_tally_state_accum';
+CREATE FUNCTION rfm.tally_final(state rfm.aggregate_state) RETURNS rfm.tally_row[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_tally_state_final';
+COMMENT ON FUNCTION rfm.tally_accum(rfm.aggregate_state, smallint, bigint, numeric, integer, text[]) IS 'Internal. Transition function of tally of an array.';
+COMMENT ON FUNCTION rfm.tally_final(rfm.aggregate_state) IS 'Internal. Final function of tally of an array.';
+
+CREATE AGGREGATE rfm.tally(segment_rank smallint, orders bigint, revenue numeric, days integer, "values" text[]) (
+    SFUNC = rfm.tally_accum, STYPE = rfm.aggregate_state, SSPACE = 4096,
+    FINALFUNC = rfm.tally_final, FINALFUNC_MODIFY = READ_ONLY,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE rfm.tally(smallint, bigint, numeric, integer, text[]) IS
+'Internal. What tally gives for the elements of the array as values: 1 to 32 of them, as many in all rows, NULL among them; a NULL array is an error unless segment_rank is NULL. Where an aggregate is computed on several machines, this one can be.';
+
+-- 52_gateway: with that type
+
+CREATE FUNCTION rfm.gateway_accum(state rfm.aggregate_state, name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) RETURNS rfm.aggregate_state
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_state_accum';
+CREATE FUNCTION rfm.gateway_final(state rfm.aggregate_state) RETURNS rfm.gateway_row[]
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_gateway_state_final';
+COMMENT ON FUNCTION rfm.gateway_accum(rfm.aggregate_state, text, text, numeric, numeric, integer, boolean, bigint) IS 'Internal. Transition function of gateway.';
+COMMENT ON FUNCTION rfm.gateway_final(rfm.aggregate_state) IS 'Internal. Final function of gateway.';
+
+CREATE OR REPLACE AGGREGATE rfm.gateway(name text, stage text, revenue numeric, revenue_after numeric, days integer, event boolean, minimum bigint) (
+    SFUNC = rfm.gateway_accum, STYPE = rfm.aggregate_state, SSPACE = 65536,
+    FINALFUNC = rfm.gateway_final, FINALFUNC_MODIFY = READ_ONLY,
+    COMBINEFUNC = rfm.aggregate_state_combine, PARALLEL = SAFE
+);
+DROP FUNCTION rfm.gateway_accum(internal, text, text, numeric, numeric, integer, boolean, bigint), rfm.gateway_combine(internal, internal),
+    rfm.gateway_serialize(internal), rfm.gateway_deserialize(bytea, internal), rfm.gateway_final(internal);
+
 -- 60_model: the row of compiled_views that tells the version is no relation
 
 CREATE OR REPLACE FUNCTION rfm.drop_objects(model text) RETURNS void

@@ -394,6 +394,7 @@ typedef struct AggregateCase
 	Step		serialize;
 	Step		deserialize;
 	Step		final;
+	bool		has_type;		/* its states are of a type: received and sent instead */
 	Oid			type;			/* of the result */
 	const char *query;			/* over the result */
 	StringInfo	input;
@@ -427,6 +428,22 @@ load_aggregate(AggregateCase *agg, Oid oid)
 	for (int i = 0; i < nargs; i++)
 		arguments[i] = types[i] == ANYOID ? INT8OID : types[i];
 	load_step(&agg->combine, form->aggcombinefn, NULL);
+	agg->has_type = !OidIsValid(form->aggserialfn);
+	if (agg->has_type)
+	{
+		Oid			function;
+		Oid			parameter;
+		bool		is_varlena;
+
+		getTypeBinaryInputInfo(form->aggtranstype, &function, &parameter);
+		load_step(&agg->deserialize, function, NULL);
+		getTypeBinaryOutputInfo(form->aggtranstype, &function, &is_varlena);
+		load_step(&agg->serialize, function, NULL);
+		/* Citus does not tell what the call is */
+		load_step(&agg->final, form->aggfinalfn, NULL);
+		ReleaseSysCache(tuple);
+		return;
+	}
 	build_aggregate_serialfn_expr(form->aggserialfn, &call);
 	load_step(&agg->serialize, form->aggserialfn, call);
 	build_aggregate_deserialfn_expr(form->aggdeserialfn, &call);
@@ -458,6 +475,15 @@ call_step(Step *step, AggState *state, Datum first, bool first_null, Datum secon
 	return result;
 }
 
+/* Reads the bytes of a state. */
+static Datum
+read_state(AggregateCase *agg, AggState *state, bytea *bytes)
+{
+	StringInfoData buffer = {.data = VARDATA(bytes), .len = VARSIZE(bytes) - VARHDRSZ, .maxlen = VARSIZE(bytes) - VARHDRSZ};
+
+	return call_step(&agg->deserialize, state, agg->has_type ? PointerGetDatum(&buffer) : PointerGetDatum(bytes), false, 0, false, NULL);
+}
+
 /* Bytes through all functions, as a leader does with what workers send. */
 static void
 run_aggregate(void *argument)
@@ -478,13 +504,13 @@ run_aggregate(void *argument)
 
 	if (agg->other)
 	{
-		next = call_step(&agg->deserialize, state, PointerGetDatum(agg->other), false, 0, false, NULL);
+		next = read_state(agg, state, agg->other);
 		merged = call_step(&agg->combine, state, 0, true, next, false, &none);
 	}
-	next = call_step(&agg->deserialize, state, PointerGetDatum(varlena), false, 0, false, NULL);
+	next = read_state(agg, state, (bytea *) varlena);
 	merged = call_step(&agg->combine, state, merged, none, next, false, NULL);
 	agg->result = call_step(&agg->serialize, state, merged, false, 0, true, NULL);
-	next = call_step(&agg->deserialize, state, agg->result, false, 0, false, NULL);
+	next = read_state(agg, state, (bytea *) DatumGetPointer(agg->result));
 	merged = call_step(&agg->combine, state, 0, true, next, false, NULL);
 	result = call_step(&agg->final, state, merged, false, 0, true, &is_null);
 	if (!is_null)
@@ -777,6 +803,7 @@ static const Pool pools[] = {
 	{"rfm.ledger", "1 - - - -|1 0 - 99.9900 50.0000 2000-01 p 99.9900|1 - 9223371331199999999 - - -4713-11 p 0.0000 5874898-06 a -3961408125713216879677197.5167|1 -211813488000000000 - 3961408125713216879677197.5167 -3961408125713216879677197.5167 2024-01 p 1.0000"},
 	{"rfm.cohorts", "1|1 2000-01 2000-01 1 99.9900|1 -4713-11 5874898-06 9223372036854775807 -132922799578491587290380706028034.4575"},
 	{"rfm.survival", "5:1:0|0:1:1 30:2:0 2147483647:0:1|0:9007199254740991:1|1:0:9007199254740992"},
+	{"rfm.aggregate_state", "03000000000000000000000000|040000000000000000000000000000000000000000000000000000000000000000"},
 	{"rfm.profile_state",
 		"1 3 0 -9223372036854775808 0 0:0 0|1 3 0 -9223372036854775808 1 0:999900 1 7 0 0 999900 - 0:999900|"
 	"1 5 5 0 9223372036854775807 2147483647:18446744073709551615 1 x6162 -211813488000000000 9223371331199999999 9223372036854775807 x -2147483648:0"},

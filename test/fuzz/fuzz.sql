@@ -16,11 +16,17 @@ CREATE FUNCTION fuzz.type(type regtype, texts bytea[], query text, first bigint,
 CREATE FUNCTION fuzz.calls(first bigint, cases bigint, seed bigint, OUT cases_run bigint, OUT accepted bigint, OUT refused bigint)
     AS :'module', 'fuzz_calls' LANGUAGE c;
 
--- For every aggregate whose states travel, one of the same name that returns the state's bytes.
-SELECT format('CREATE AGGREGATE fuzz.%I(%s) (SFUNC = %s, STYPE = internal, FINALFUNC = %s)',
-    p.proname, pg_get_function_arguments(p.oid), a.aggtransfn, a.aggserialfn)
-FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-WHERE p.pronamespace = 'rfm'::regnamespace AND a.aggserialfn <> 0
+-- The aggregates whose states travel, and what gives their bytes.
+CREATE VIEW fuzz.travelling AS
+SELECT p.oid, p.proname, p.pronargs, a.aggtransfn, a.aggcombinefn, a.aggtranstype::regtype AS state,
+    CASE WHEN a.aggserialfn <> 0 THEN a.aggserialfn ELSE t.typsend::regproc END AS bytes
+FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid JOIN pg_type t ON t.oid = a.aggtranstype
+WHERE p.pronamespace = 'rfm'::regnamespace AND (a.aggserialfn <> 0 OR t.oid = 'rfm.aggregate_state'::regtype);
+
+-- For each of them one of the same name that returns the state's bytes.
+SELECT format('CREATE AGGREGATE fuzz.%I(%s) (SFUNC = %s, STYPE = %s, FINALFUNC = %s)',
+    proname, pg_get_function_arguments(oid), aggtransfn, state, bytes)
+FROM fuzz.travelling
 \gexec
 
 -- The states, and a query that reads what the aggregate made of them. Overloads share their functions:
@@ -28,13 +34,12 @@ WHERE p.pronamespace = 'rfm'::regnamespace AND a.aggserialfn <> 0
 CREATE TABLE fuzz.aggregates (aggregate regprocedure PRIMARY KEY, states bytea[], query text);
 
 INSERT INTO fuzz.aggregates (aggregate)
-SELECT DISTINCT ON (proname) a.aggfnoid FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid
-WHERE p.pronamespace = 'rfm'::regnamespace AND a.aggserialfn <> 0
-ORDER BY proname, pronargs DESC, p.oid;
+SELECT DISTINCT ON (proname, state) oid FROM fuzz.travelling ORDER BY proname, state, pronargs DESC, oid;
 
+-- name: of the aggregate, with its arguments where two of one name are in the list
 CREATE FUNCTION fuzz.add(name text, state bytea, query text DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
     UPDATE fuzz.aggregates g SET states = coalesce(states, '{}') || state, query = coalesce($3, g.query)
-    WHERE (SELECT proname FROM pg_proc WHERE oid = g.aggregate) = $1
+    WHERE $1 IN ((SELECT proname FROM pg_proc WHERE oid = g.aggregate), g.aggregate::text)
 $$;
 
 SELECT fuzz.add(name, state) FROM (VALUES ('percentile_cutoffs'), ('percent_sums')) n(name), LATERAL (
@@ -45,10 +50,14 @@ SELECT fuzz.add(name, state) FROM (VALUES ('percentile_cutoffs'), ('percent_sums
     UNION ALL SELECT fuzz.percentile_cutoffs(i * 1e-9, '{0.25,0.5}') FROM generate_series(1, 30) i
     UNION ALL SELECT fuzz.percentile_cutoffs(i * 1e30) FROM generate_series(-9, 9) i) s(state);
 
-SELECT fuzz.add('tally', state, 'SELECT sum(customers), max(value), sum(revenue) FROM unnest($1)') FROM (
+SELECT fuzz.add('rfm.tally(smallint,bigint,numeric,integer,"any")', state, 'SELECT sum(customers), max(value), sum(revenue) FROM unnest($1)') FROM (
     SELECT fuzz.tally((i % 5)::smallint, i, i * 1.5, i, i % 7) FROM generate_series(1, 40) i
     UNION ALL SELECT fuzz.tally((i % 5)::smallint, i, i * 1.5, NULL, i::text, md5(i::text)::uuid, nullif(i % 3, 0)) FROM generate_series(1, 40) i
     UNION ALL SELECT fuzz.tally(1::smallint, 1, 1, 1, 'a'::text)) s(state);
+
+SELECT fuzz.add('rfm.tally(smallint,bigint,numeric,integer,text[])', state, 'SELECT sum(customers), max(value), sum(revenue) FROM unnest($1)') FROM (
+    SELECT fuzz.tally((i % 5)::smallint, i, i * 1.5, i, ARRAY['v' || i % 7]) FROM generate_series(1, 40) i
+    UNION ALL SELECT fuzz.tally((i % 5)::smallint, i, i * 1.5, NULL, ARRAY[i::text, NULL, 'é']) FROM generate_series(1, 40) i) s(state);
 
 SELECT fuzz.add('gateway', state, 'SELECT sum(customers), max(name), sum(revenue), max(rate) FROM unnest($1)') FROM (
     SELECT fuzz.gateway('p' || i % 7, CASE i % 3 WHEN 0 THEN 'vip' WHEN 1 THEN 'promising' END, i * 1.5, i, i % 400, i % 2 = 0, 1) FROM generate_series(1, 60) i
@@ -84,6 +93,20 @@ SELECT fuzz.add('profile_all', state, 'SELECT count(*), sum(revenue), sum(lines)
     UNION ALL SELECT fuzz.profile_all(i % 4, i::text, '2024-01-01'::timestamptz + i * interval '9 days', i, 'p' || i, '2024-02-01', '2026-01-01', 'UTC', NULL, NULL, i / 2.0, '2026-06-01') FROM generate_series(1, 90) i
     UNION ALL SELECT fuzz.profile_all(1, 1, now(), 1)) s(state);
 
+-- A state put together with itself, and finished by the aggregate that is its own.
+CREATE AGGREGATE fuzz.together(rfm.aggregate_state) (SFUNC = rfm.aggregate_state_combine, STYPE = rfm.aggregate_state);
+CREATE FUNCTION fuzz.put_together(state rfm.aggregate_state) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    twice rfm.aggregate_state := (SELECT fuzz.together(state) FROM generate_series(1, 2));
+BEGIN
+    CASE get_byte(rfm.aggregate_state_send(state), 0)
+        WHEN 1 THEN RETURN rfm.tally_final(twice);
+        WHEN 2 THEN RETURN rfm.gateway_final(twice);
+        WHEN 3 THEN RETURN rfm.cohorts_final(twice);
+        WHEN 4 THEN RETURN rfm.margin_rate_final(twice);
+    END CASE;
+END $$;
+
 -- Texts of every type that is not a row, and a query over their values.
 CREATE TABLE fuzz.types (type regtype PRIMARY KEY, texts text[], query text);
 
@@ -108,6 +131,8 @@ INSERT INTO fuzz.types VALUES
             (SELECT rfm.ledger('2024-01-01'::timestamptz + i * interval '20 days', i, i, NULL, NULL, 'UTC') AS l FROM generate_series(1, 5) i) l
         UNION ALL VALUES ('1'), ('1 -4713-11 5874898-06 9223372036854775807 -132922799578491587290380706028034.4575')) s(s)),
         'SELECT count(month), sum(revenue) FROM rfm.unpack($1)'),
+    ('rfm.aggregate_state', (SELECT array_agg(encode(state, 'hex')) FROM fuzz.aggregates g, unnest(states) state
+        WHERE g.aggregate IN (SELECT oid FROM fuzz.travelling t WHERE t.state = 'rfm.aggregate_state'::regtype)), 'SELECT fuzz.put_together($1)'),
     ('rfm.profile_state', (SELECT array_agg(s) FROM (
         SELECT rfm.profile(i % 7, '2024-01-01'::timestamptz + i * interval '1 day', i - 3)::text FROM generate_series(1, 20) i
         UNION ALL SELECT rfm.profile('o' || i, '2024-01-01'::timestamptz + i * interval '1 day', i - 3, 'p' || i, '2024-01-05')::text FROM generate_series(1, 9) i

@@ -129,7 +129,9 @@ CREATE FUNCTION t.deserialize(bytea) RETURNS bigint AS :'module', 'rfm_gateway_d
 CREATE FUNCTION t.combine(bigint, bigint) RETURNS bigint AS :'module', 'rfm_gateway_combine' LANGUAGE C;
 CREATE FUNCTION t.final(bigint) RETURNS rfm.gateway_row[] AS :'module', 'rfm_gateway_final' LANGUAGE C;
 CREATE AGGREGATE t.combined(bigint) (SFUNC = t.combine, STYPE = bigint, FINALFUNC = t.final);
-CREATE AGGREGATE t.state(text, text, numeric, numeric, int, boolean, bigint) (SFUNC = rfm.gateway_accum, STYPE = internal, FINALFUNC = rfm.gateway_serialize);
+CREATE FUNCTION t.accum(internal, text, text, numeric, numeric, int, boolean, bigint) RETURNS internal AS :'module', 'rfm_gateway_accum' LANGUAGE C;
+CREATE FUNCTION t.serialize(internal) RETURNS bytea AS :'module', 'rfm_gateway_serialize' LANGUAGE C STRICT;
+CREATE AGGREGATE t.state(text, text, numeric, numeric, int, boolean, bigint) (SFUNC = t.accum, STYPE = internal, FINALFUNC = t.serialize);
 CREATE FUNCTION t.read(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	n bigint;
@@ -152,7 +154,8 @@ SELECT is(t.read(bytes || '\x00'), 'refused', 'too long') FROM t.bytes;
 SELECT set_eq($$SELECT t.read(set_byte(bytes, n, (get_byte(bytes, n) + x) % 256)) FROM t.bytes, generate_series(0, length(bytes) - 1) n,
 	unnest(ARRAY[1, 127, 128, 255]) x$$, $$VALUES ('read'), ('refused')$$, 'changed: refused or read, and nothing else happens');
 SELECT is(t.read(set_byte(bytes, 47, 127)), 'refused', 'more customers than can be added up') FROM t.bytes;
-SELECT is(t.read(set_byte(bytes, length(bytes) - 16, x)), y, 'the last name with ' || x || ' bytes') FROM t.bytes, (VALUES (6, 'read'), (12, 'read'), (13, 'refused')) v(x, y);
+SELECT is(t.read(set_byte(bytes, length(bytes) - 16, x)), y, 'the last name with ' || x || ' bytes') FROM t.bytes, (VALUES (5, 'read'), (6, 'read'), (13, 'refused')) v(x, y);
+SELECT is(t.read(set_byte(bytes, length(bytes) - 12, x)), y, 'a name with byte ' || x) FROM t.bytes, (VALUES (66, 'read'), (255, 'refused'), (0, 'refused')) v(x, y);
 SELECT is(t.refusal('SELECT t.combined(t.deserialize(x)) FROM t.bytes, unnest(ARRAY[bytes, set_byte(bytes, 0, 7)]) x'), '22023 minimum changes between rows.',
 	'states with different minimums');
 

@@ -64,6 +64,27 @@ SELECT is(rfm.tally(1::smallint, NULL, NULL, NULL, NULL::text)::text, '{"(1,,1,1
 SELECT is((SELECT rfm.tally(segment_rank, orders, revenue, days, a, b, c, d, e, f, g)::text FROM (SELECT * FROM t.many ORDER BY t.hash(i, 99)) x),
 	t.expected('t.many')::text, 'in another order');
 
+-- an array of text: the same rows
+CREATE FUNCTION t.as_array(customers regclass) RETURNS rfm.tally_row[] LANGUAGE plpgsql AS $$
+DECLARE
+	result rfm.tally_row[];
+BEGIN
+	EXECUTE format('SELECT rfm.tally(segment_rank, orders, revenue, days, ARRAY[a::text, b::text, c::text, d::text, e, f::text, g::text]) FROM %s', customers) INTO result;
+	RETURN result;
+END $$;
+SELECT is(t.as_array(customers)::text, t.expected(customers)::text, customers || ' as an array of text')
+FROM unnest('{t.none,t.one,t.few,t.many}'::regclass[]) customers;
+SELECT is(rfm.tally(segment_rank, orders, revenue, days, ARRAY[a::text, b::text, c::text, d::text, e, f::text, g::text]), rfm.tally(segment_rank, orders, revenue, days, a, b, c, d, e, f, g),
+	'with values of every type, in another order') FROM (SELECT * FROM t.many ORDER BY t.hash(i, 99)) x;
+SELECT is(rfm.tally(1::smallint, i, i, i, x), rfm.tally(1::smallint, i, i, i, x[lower]::text, x[lower + 1]::text), 'an array that begins elsewhere, with ' || lower)
+FROM (SELECT i, lower, CASE lower WHEN 1 THEN ARRAY['a', 'b' || i % 2] WHEN 0 THEN '[0:1]={a,NULL}' ELSE ('[-3:-2]={NULL,' || repeat('x', i * 3000) || '}')::text[] END AS x
+	FROM generate_series(1, 5) i, unnest('{1,0,-3}'::int[]) lower) y GROUP BY lower;
+CREATE TABLE t.arrays AS SELECT i, ARRAY[repeat('long', 1000 * i), 'short', NULL] AS x FROM generate_series(1, 9) i;
+SELECT is(rfm.tally(1::smallint, i, i, i, x), rfm.tally(1::smallint, i, i, i, x[1]::text, x[2]::text, x[3]::text), 'arrays that are toasted') FROM t.arrays;
+SELECT is(rfm.tally(NULL, 1, 1, 1, NULL::text[]), NULL, 'nobody has a segment, and nothing is read of him: NULL');
+SELECT is(rfm.tally(nullif(i, 1)::smallint, i, i, i, CASE WHEN i > 1 THEN ARRAY['a'] END)::text, '{"(1,a,2,1,1,2,2.0000,2)"}', 'nor of one among others') FROM generate_series(1, 2) i;
+SELECT is(rfm.tally(1::smallint, 1, 1, 1, VARIADIC ARRAY['a', 'b']), rfm.tally(1::smallint, 1, 1, 1, 'a'::text, 'b'::text), 'VARIADIC says nothing');
+
 -- 32 values
 SELECT 'i' || repeat(', i', 31) AS values \gset
 SELECT is(array_length(rfm.tally(1::smallint, 1, 1, 1, :values), 1), 32 * 3, '32 values') FROM generate_series(1, 3) i;
@@ -95,6 +116,9 @@ SET parallel_leader_participation = off;
 SELECT is(rfm.tally(segment_rank, orders, revenue, days, a, b, c, d, e, f, g)::text, t.expected('t.many')::text, 'without their leader, too') FROM t.many;
 SELECT is(rfm.tally(segment_rank, orders, revenue, days, a) FILTER (WHERE i < 0), NULL, 'workers without customers') FROM t.many;
 RESET parallel_leader_participation;
+SELECT ok(bool_or(p ~ 'Finalize') AND bool_or(p ~ 'Workers Planned: 3'), 'the plan of an array is parallel')
+FROM t.plan('SELECT rfm.tally(segment_rank, orders, revenue, days, ARRAY[e, f::text]) FROM t.many') p;
+SELECT is(t.as_array('t.many')::text, t.expected('t.many')::text, 'and says the same');
 SET max_parallel_workers_per_gather = 0;
 
 -- what is refused
@@ -109,13 +133,19 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(' ', SQLSTATE, SQLERRM || '.', CASE WHEN hint = '' THEN 'without hint' END);
 END $$;
 SELECT is(t.refusal('SELECT rfm.tally(1::smallint, 1, 1, 1, ' || arguments || ')'), message, arguments)
-FROM (VALUES ('VARIADIC ARRAY[''a'', ''b'']', '0A000 the values of tally cannot be a VARIADIC array.'),
+FROM (VALUES ('VARIADIC ARRAY[1, 2]', '0A000 the values of tally cannot be a VARIADIC array.'),
 	(repeat('1, ', 32) || '1', '54023 tally has 33 values, more than 32.'),
 	('1, true', '42804 value 2 of tally has type boolean.'),
 	('1.5', '42804 value 1 of tally has type numeric.'),
-	('''x''', '42804 value 1 of tally has type unknown.'),
+	('''x''', '42725 function rfm.tally(smallint, integer, integer, integer, unknown) is not unique.'),
 	('date ''2024-01-01''', '42804 value 1 of tally has type date.'),
 	('''x''::char(3)', '42804 value 1 of tally has type character.')) v(arguments, message);
+SELECT is(t.refusal('SELECT rfm.tally(1::smallint, 1, 1, 1, ' || array_value || ') FROM generate_series(1, 2) i'), message, array_value)
+FROM (VALUES ('NULL::text[]', '22023 the values of tally are no list.'), ('''{}''::text[]', '22023 the values of tally are no list.'),
+	('ARRAY[ARRAY[''a'', ''b'']]', '22023 the values of tally are no list.'),
+	('array_fill(''a''::text, ARRAY[33])', '54023 tally has 33 values, more than 32.'),
+	('array_fill(''a''::text, ARRAY[i])', '22023 the number of values changes between rows, from 1 to 2.')) v(array_value, message);
+SELECT is(array_length(rfm.tally(1::smallint, 1, 1, 1, array_fill('a'::text, ARRAY[32])), 1), 32, '32 values in an array');
 SELECT is(t.refusal('SELECT rfm.tally(1::smallint, ' || arguments || ', NULL, i) FROM generate_series(1, 1) i'), message, arguments)
 FROM (VALUES ('1, ''NaN''', '22003 an amount is NaN or infinite.'), ('1, ''-Infinity''', '22003 an amount is NaN or infinite.'),
 	('1, 4e24', '22003 an amount is out of range.'), ('1, -4e24', '22003 an amount is out of range.'), ('1, 1e40', '22003 an amount is out of range.')) v(arguments, message);
@@ -156,7 +186,7 @@ SELECT set_eq($$SELECT t.read(set_byte(bytes, n, (get_byte(bytes, n) + x) % 256)
 SELECT is(t.read(set_byte(bytes, 16 + n, 200)), 'refused', 'type of a dimension') FROM t.bytes, unnest(ARRAY[0, 1, 2, 3, 31]) n;
 SELECT is(t.read(set_byte(bytes, 48 + 58, x)), y, 'dimension ' || x || ' of a group') FROM t.bytes, (VALUES (0, 'read'), (3, 'refused')) v(x, y);
 SELECT is(t.read(set_byte(bytes, 48 + n, 2)), 'refused', 'neither true nor false') FROM t.bytes, unnest(ARRAY[59, 60]) n;
-SELECT is(t.refusal('SELECT t.combined(t.deserialize(bytes)) FROM (TABLE t.bytes UNION ALL SELECT t.state(1::smallint, 1, 1, 1, 1, 1)) x'),
-	'22P03 invalid value for type rfm.tally.', 'states with different types');
+SELECT is(t.refusal(format('SELECT t.combined(t.deserialize(bytes)) FROM (TABLE t.bytes UNION ALL SELECT t.state(1::smallint, 1, 1, 1, %s)) x', v)), message, 'states with other values: ' || v)
+FROM (VALUES ('1, 1', '22023 the number of values changes between rows, from 3 to 2.'), ('1, 1, 1', '22P03 invalid value for type rfm.tally.')) v(v, message);
 
 SELECT * FROM finish();

@@ -96,6 +96,7 @@ is "profile_all: an id outside the heap" "$(corrupt profile_all 3 "$at" ffffff7f
 is "mean_interval: so many members that a recursion never ended" \
 	"$(sql -c "SELECT high - 10 < 4 AND high - 10 > 3.9 FROM rfm.mean_interval(9007199254740992, 10, 4 * 9007199254740992)" 2>&1)" t
 
+is "count_visits: a query that counts something else" "$(sql -c "SELECT rfm.count_visits(rfm.visit_boundaries(1, now(), now()), 'SELECT 1')" 2>&1 || :)" 'ERROR:  "SELECT 1" does not *'
 is "rows_as_owner: no query" "$(sql -c "SELECT * FROM rfm.rows_as_owner('a', NULL) u(a int)" 2>&1 || :)" 'ERROR:  the query and *'
 is "rows_as_owner: no array of arguments" "$(sql -c "SELECT * FROM rfm.rows_as_owner('a', 'SELECT 1', VARIADIC NULL) u(a int)" 2>&1 || :)" 'ERROR:  the query and *'
 
