@@ -350,6 +350,15 @@ BEGIN
 
     name := 'overview';
     query := format($q$
+        WITH s AS MATERIALIZED (
+            SELECT as_of, refreshed_at, registered, customers, buyers, unassigned_revenue, margin_rate, cells, percents FROM %1$I.summaries),
+        -- by itself: a lateral sub-select joined with a distributed table is more than Citus can plan
+        t AS (
+            SELECT sum(c.customers) AS customers, sum(c.orders) AS orders, sum(c.revenue) AS revenue, sum(c.repurchased) AS repurchased,
+                   sum(c.customers) FILTER (WHERE l.stage = 'vip') AS vips, sum(c.customers) FILTER (WHERE l.stage = 'risk') AS at_risk,
+                   sum(c.revenue) FILTER (WHERE l.stage = 'risk') AS revenue_at_risk
+            FROM s CROSS JOIN LATERAL unnest(s.cells) c JOIN %1$I.segment_list l USING (segment_rank)),
+        p AS (SELECT sum(x) AS top20 FROM s CROSS JOIN LATERAL unnest(s.percents[:20]) x)
         SELECT s.as_of, s.refreshed_at, s.registered, s.customers, s.registered - s.buyers AS prospects,
                coalesce(t.orders, 0)::bigint AS orders, coalesce(t.revenue, 0) AS revenue, coalesce(s.unassigned_revenue, 0) AS unassigned_revenue,
                t.revenue / t.customers AS average_revenue, t.orders / t.customers AS average_orders,
@@ -357,14 +366,9 @@ BEGIN
                (coalesce(t.vips, 0) / t.customers)::float8 AS vip_share,
                (coalesce(t.at_risk, 0) / t.customers)::float8 AS churn_risk_share,
                (coalesce(t.revenue_at_risk, 0) / nullif(t.revenue, 0))::float8 AS churn_risk_revenue_share,
-               ((SELECT sum(x) FROM unnest(s.percents[:20]) x) / nullif(t.revenue, 0))::float8 AS top20_revenue_share,
+               (p.top20 / nullif(t.revenue, 0))::float8 AS top20_revenue_share,
                s.margin_rate
-        FROM %1$I.summaries s
-        CROSS JOIN LATERAL (
-            SELECT sum(c.customers) AS customers, sum(c.orders) AS orders, sum(c.revenue) AS revenue, sum(c.repurchased) AS repurchased,
-                   sum(c.customers) FILTER (WHERE l.stage = 'vip') AS vips, sum(c.customers) FILTER (WHERE l.stage = 'risk') AS at_risk,
-                   sum(c.revenue) FILTER (WHERE l.stage = 'risk') AS revenue_at_risk
-            FROM unnest(s.cells) c JOIN %1$I.segment_list l USING (segment_rank)) t $q$, model);
+        FROM s CROSS JOIN t CROSS JOIN p $q$, model);
     RETURN NEXT;
 
     name := 'segments';

@@ -162,6 +162,10 @@ is "the sums of the analyses are made by the workers" "$(plan "SELECT rfm.tally(
 is "a customer is looked for on one worker" "$(plan "SELECT * FROM shop.customers WHERE customer_id = 7" | grep -o 'Task Count: [0-9]*')" "Task Count: 1"
 is "profiles lie beside the lines" "$(distributed -c "SELECT count(DISTINCT colocation_id) FROM citus_tables WHERE table_name IN ('lines'::regclass, 'shop.profiles'::regclass, 'shop.segment_changes'::regclass)")" 1
 
+# what a reader may ask: each view beside the one that is distributed
+is "every view can be joined with customers" "$(distributed -c "SELECT format('SELECT count(*) > 0 FROM %1$I.customers c, %1$I.%2$I v WHERE c.customer_id = 10;', model, relname)
+	FROM unnest('{shop,Live}'::text[]) model JOIN pg_class ON oid = ANY (rfm.public_relations(model)::oid[])" | distributed 2>&1 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " [1-9][0-9] t;"
+
 # ---------- changes ----------
 
 both -f "$citus/changes.sql"
@@ -191,6 +195,23 @@ is "they leave nothing behind" "$(distributed -c "SELECT count(*) FROM rfm.model
 distributed -c "CREATE ROLE clerk LOGIN" -c "SELECT rfm.grant_read('shop', 'clerk')" >/dev/null
 is "a reader reads every view" "$(PGUSER=clerk distributed -c "SELECT format('SELECT count(*) >= 0 FROM shop.%I;', relname) FROM pg_class
 	WHERE oid = ANY (rfm.public_relations('shop')::oid[]) AND relkind = 'v'" -c '' | PGUSER=clerk distributed 2>&1 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " [0-9]* t;"
+
+# one who may do little makes a model of his own, and it stays his whoever refreshes it
+distributed >/dev/null <<-SQL
+	CREATE ROLE shopkeeper LOGIN;
+	GRANT CREATE ON DATABASE distributed TO shopkeeper;
+	GRANT CREATE ON SCHEMA public TO shopkeeper;
+SQL
+PGUSER=shopkeeper distributed >/dev/null <<-SQL
+	CREATE TABLE "His Lines" ("Customer Id" uuid, order_id bigint, ordered_at timestamptz, amount numeric);
+	SELECT create_distributed_table('"His Lines"', 'Customer Id');
+	INSERT INTO "His Lines" SELECT md5(i::text)::uuid, i, '2023-12-01Z', i FROM generate_series(1, 50) i;
+	CREATE VIEW "His View" AS SELECT "Customer Id" AS customer_id, order_id, ordered_at, amount FROM "His Lines";
+	SELECT rfm.create_model('His Shop', '"His View"', as_of => '2024-01-02');
+SQL
+distributed -c "CALL rfm.refresh('His Shop')"
+is "a role without superuser rights makes a model" "$(PGUSER=shopkeeper distributed -c 'SELECT customers, revenue FROM "His Shop".overview')" "50|1275.0000"
+is "and drops it" "$(PGUSER=shopkeeper distributed -c "SELECT rfm.drop_model('His Shop')" -c "SELECT count(*) FROM rfm.models WHERE model = 'His Shop'" | tail -n 1)" 0
 
 # ---------- another node ----------
 
