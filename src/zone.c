@@ -164,3 +164,31 @@ rfm_local_date(PG_FUNCTION_ARGS)
 		PG_RETURN_DATEADT(DATEVAL_NOEND);
 	PG_RETURN_DATEADT(zone_date(&zone, at));
 }
+
+PG_FUNCTION_INFO_V1(rfm_instant);
+
+/* instant(local, time_zone) → timestamptz; the name is bytes, which look like a text */
+Datum
+rfm_instant(PG_FUNCTION_ARGS)
+{
+	bytea	   *name = PG_GETARG_BYTEA_PP(1);
+	Zone		zone;
+
+	zone_init(&zone, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	PG_RETURN_TIMESTAMPTZ(zone_instant(&zone, PG_GETARG_TIMESTAMP(0)));
+}
+
+PG_FUNCTION_INFO_V1(rfm_instant_int8);
+
+/* instant(microseconds) → timestamptz */
+Datum
+rfm_instant_int8(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_INT64(0);
+
+	if (!IS_VALID_TIMESTAMP(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	PG_RETURN_TIMESTAMPTZ(at);
+}
