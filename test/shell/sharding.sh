@@ -41,7 +41,7 @@ for shard in a b; do
 	ln -s "$tests_server/build" "$tests_server/installed" "$directory/$shard"
 	(
 		directory=$coordinator/$shard
-		start_server "jit = off" "log_statement = all"
+		start_server "jit = off" "log_statement = all" "synchronous_commit = on"
 	)
 done
 export PGDATABASE=sharding_test
@@ -154,7 +154,7 @@ BEGIN
 			' FROM (SELECT (to_jsonb(t) - ''refreshed_at'')::text AS line FROM %I.%I t) x', model, name) USING name;
 	END LOOP;
 	RETURN QUERY EXECUTE format('SELECT ''profiles'', count(*) || md5(string_agg(line, chr(10) ORDER BY line COLLATE "C"))'
-		' FROM (SELECT (to_jsonb(t) - ''ledger'' - ''segment_since'')::text || CASE WHEN customer_id IS NOT NULL THEN t.ledger::text ELSE  END AS line FROM %I.%I t) x', model,
+		' FROM (SELECT (to_jsonb(t) - ''ledger'' - ''segment_since'')::text || CASE WHEN customer_id IS NOT NULL THEN t.ledger::text ELSE ''-'' END AS line FROM %I.%I t) x', model,
 		CASE WHEN to_regclass(format('%I.profiles', model)) IS NULL THEN 'profiles_source' ELSE 'profiles' END);
 END $$;
 CREATE FUNCTION differences(model text, other text) RETURNS text LANGUAGE sql AS $$
@@ -253,7 +253,8 @@ is 'with a window the shards aggregate, too' "$(owner -c "SELECT scans FROM cros
 owner -c "SELECT rfm.configure_model(s || '_uuid', unset => '{as_of}') FROM unnest('{local,table,materialized}'::text[]) s" >/dev/null
 mark_logs
 owner -c "CALL rfm.refresh('table_uuid')" -c "CALL rfm.refresh('materialized_uuid')"
-is 'as of now, too' "$(remote_queries)" "2 a aggregates"$'\n'"2 b aggregates"$'\n'"2 lines without customer"
+# those whose last line was voided since are looked for
+is 'as of now, too' "$(remote_queries | grep -v ' = ANY ')" "2 a aggregates"$'\n'"2 b aggregates"$'\n'"2 lines without customer"
 owner -c "SELECT rfm.configure_model(s || '_uuid', as_of => '2024-01-10') FROM unnest('{local,table,materialized}'::text[]) s" >/dev/null
 for shard in a b; do
 	on_shard "$shard" -c "UPDATE lines_text SET amount = amount + 1 WHERE customer_id LIKE 'C%'" -c "DELETE FROM lines_text WHERE order_id LIKE '%7'"
