@@ -186,7 +186,7 @@ rfm_instant_int8(PG_FUNCTION_ARGS)
 {
 	TimestampTz at = PG_GETARG_INT64(0);
 
-	if (!IS_VALID_TIMESTAMP(at))
+	if (!TIMESTAMP_NOT_FINITE(at) && !IS_VALID_TIMESTAMP(at))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));

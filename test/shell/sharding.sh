@@ -4,7 +4,7 @@
 # row for each customer comes back; what cannot be shipped is said, and right all the same; a shard that is down, or dies,
 # leaves the snapshot as it was.
 #
-# shellcheck disable=SC2030,SC2031,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154
 set -euo pipefail
 
 source=$RFM_SOURCE_DIR
@@ -340,5 +340,25 @@ on_shard b -c "DROP VIEW lines_int" -c "ALTER TABLE quick_lines RENAME TO lines_
 is 'the next refresh is right' "$(refresh_all)" ''
 is 'no refresh is left open' "$(owner -c "SELECT count(*) FROM table_int.refresh_log WHERE finished_at IS NULL AND error IS NULL")" 0
 compare 'in the end'
+
+# ---------- the README ----------
+
+# The first or second block of its section.
+readme_block() {
+	awk -v number="$1" '/^## / { inside = $0 == "## Sharded PostgreSQL" } !inside { next }
+		/^```text/ { n++; show = n == number; next } /^```/ { show = 0 } show' "$source/README.md"
+}
+for server in "$coordinator" "$coordinator/a" "$coordinator/b"; do
+	PGHOST=$server createdb shop
+done
+for shard in a b; do
+	readme_block 1 | PGHOST=$coordinator/$shard PGDATABASE=shop sql
+done
+export PGDATABASE=shop PGOPTIONS='-c client_min_messages=notice'
+sql -c 'CREATE EXTENSION rfm_segments'
+is 'what the README shows, it does' "$(readme_block 2 | sed "s|shard0.example|$coordinator/a|; s|shard1.example|$coordinator/b|; s|'model'|'postgres'|" | sql 2>&1)" \
+	"*NOTICE:  $(sed -n 's/^.create_model. says .\(the lines .* here\).*/\1/p' "$source/README.md")*"
+is 'with the customers of both shards' "$(sql -c 'SELECT customers, orders FROM sharded.overview')" '100|1000'
+is 'and the check of where they are' "$(sed -n 's/^  `\(SELECT .*satisfies_hash_partition.*\)`.*/\1/p' "$source/README.md" | sql)" 0
 
 done_testing
