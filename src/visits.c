@@ -1287,7 +1287,7 @@ rfm_count_visits(PG_FUNCTION_ARGS)
 	SPI_connect();
 	plan = SPI_prepare_cursor(query, 1, &type, CURSOR_OPT_PARALLEL_OK);
 	if (plan == NULL || SPI_execute_plan_with_paramlist(plan, parameters, true, 0) != SPI_OK_SELECT ||
-		SPI_processed != 1)
+		SPI_processed != 1 || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != get_fn_expr_rettype(fcinfo->flinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" does not count visits", query),
