@@ -53,7 +53,7 @@ BEGIN
              ELSE format('min(%1$s) FILTER (WHERE %1$s >= %2$s AND isfinite(%1$s))', voided, moment) END,
         s.order_lines,
         rfm.where_sql(nullif(replace(rfm.counted_sql(s, moment), rfm.instant_column(s.order_lines, 'voided_at', s.time_zone), voided), 'true'),
-            'x.customer_id IS NOT NULL', 'x.order_id IS NOT NULL', 'x.amount IS NOT NULL'));
+            'x.customer_id IS NOT NULL', 'x.order_id IS NOT NULL', 'x.ordered_at IS NOT NULL', 'x.amount IS NOT NULL'));
 END $$;
 COMMENT ON FUNCTION rfm.sharded_groups_query(rfm.settings, text, text) IS
     'Internal. SQL of the summary of the profile, the ledger and the next voided line by customer, in a form that postgres_fdw ships. as_of, products: SQL.';
@@ -86,10 +86,25 @@ END $$;
 COMMENT ON FUNCTION rfm.sharded_rows_query(rfm.settings, text, text) IS
     'Internal. SQL of the profiles of sharded lines with ledger and next_change_at, as the lines alone give them.';
 
+-- The planner takes the partitions at their word, and so would a refresh, which writes what differs.
+CREATE FUNCTION rfm.refuse_twins(twins bigint) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF twins > 0 THEN
+        RAISE EXCEPTION '% customers have lines on more than one shard', twins USING ERRCODE = 'cardinality_violation',
+            HINT = 'A customer must be on the shard of his hash: "Sharded PostgreSQL" in the README tells how to find those who are not.';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION rfm.refuse_twins(bigint) IS 'Internal. Refuses customers who came from several shards; NULL when there are none.';
+
 CREATE FUNCTION rfm.sharded_query(model text, settings rfm.settings) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN (SELECT format('WITH p AS (%s) SELECT q.*, NULL::bigint AS next_hash FROM (%s) q', q.profile_rows, q.profiles)
+    -- before anything else is asked of them
+    RETURN (SELECT format('WITH shard_rows AS MATERIALIZED (%s), p AS (SELECT r.* FROM shard_rows r WHERE (SELECT rfm.refuse_twins('
+                'count(t.customer_id) - count(DISTINCT t.customer_id)) FROM shard_rows t) IS NULL) SELECT q.*, NULL::bigint AS next_hash FROM (%s) q',
+                q.profile_rows, q.profiles)
             FROM rfm.all_profiles_query(model, settings, true) q);
 END $$;
 COMMENT ON FUNCTION rfm.sharded_query(text, rfm.settings) IS 'Internal. SQL of all profiles of a model of sharded lines, as pass_query gives those of others.';

@@ -217,7 +217,7 @@ SQL
 for kind in int uuid text; do
 	is "$kind: each shard aggregates; a row for each customer comes back, and the lines without one" "$(owner -c "SELECT * FROM crossing('table_$kind')")" \
 		"$(owner -c "SELECT count(DISTINCT customer_id) FILTER (WHERE customer_id IS NOT NULL) || '|2|' || count(*) FILTER (WHERE customer_id IS NULL)
-			FROM (SELECT *, voided_at AS v FROM table_$kind.valid_lines) l WHERE customer_id IS NULL OR order_id IS NOT NULL AND amount IS NOT NULL")"
+			FROM (SELECT *, voided_at AS v FROM table_$kind.valid_lines) l WHERE customer_id IS NULL OR order_id IS NOT NULL AND ordered_at IS NOT NULL AND amount IS NOT NULL")"
 done
 is 'these are fewer than the lines' "$(owner -c "SELECT aggregated * 2 < (SELECT count(*) FROM table_int.valid_lines) FROM crossing('table_int')")" t
 
@@ -292,6 +292,13 @@ is 'changes on the shards cannot be tracked' "$(owner -c "SELECT rfm.track_chang
 HINT:  Its rows change on the other side, where no trigger is. A model that reads it is rebuilt in full.*'
 
 # ---------- a shard that is down, dies or is slow ----------
+
+on_shard a -c "CREATE TABLE strayed AS SELECT * FROM lines_int WHERE customer_id IS NOT NULL ORDER BY customer_id LIMIT 1"
+on_shard b -c "INSERT INTO lines_int (customer_id, order_id, ordered_at, amount) VALUES ($(on_shard a -c 'SELECT customer_id FROM strayed'), 1, '2023-01-01', 1)"
+is 'a customer on two shards is refused' "$(owner -c "CALL rfm.refresh('table_int')" 2>&1)" 'ERROR:  1 customers have lines on more than one shard
+HINT:  A customer must be on the shard of his hash: *'
+is 'and found as the README says' "$(owner -c "SELECT count(*) FROM (SELECT customer_id FROM lines_int_b OFFSET 0) l WHERE NOT satisfies_hash_partition('lines_int'::regclass, 2, 1, customer_id)")" 1
+on_shard b -c "DELETE FROM lines_int WHERE customer_id = $(on_shard a -c 'SELECT customer_id FROM strayed')"
 
 before=$(owner -c "SELECT md5(string_agg(a::text, '' ORDER BY a.name)) FROM answers('table_int') a")
 stays() {
