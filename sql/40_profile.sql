@@ -26,6 +26,15 @@ CREATE FUNCTION rfm.local_date(at timestamptz, time_zone text) RETURNS date
 COMMENT ON FUNCTION rfm.local_date(timestamptz, text) IS
     'The date of an instant in a time zone. NULL for NULL; an unknown time zone is an error. Example: SELECT rfm.local_date(now(), ''Europe/Berlin'');';
 
+CREATE FUNCTION rfm.instant(local timestamp, time_zone bytea) RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'rfm_instant' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.instant(timestamp, bytea) IS
+    'Internal. AT TIME ZONE for queries that postgres_fdw is to ship: it leaves at home what has a text, and with it a collation, that comes from no foreign column.';
+
+CREATE FUNCTION rfm.instant(microseconds bigint) RETURNS timestamptz
+    AS 'MODULE_PATHNAME', 'rfm_instant_int8' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.instant(bigint) IS 'Internal. The instant so many microseconds after 2000-01-01 in UTC, as a profile_summary has it.';
+
 -- profile: the aggregate over one customer
 
 CREATE TYPE rfm.profile_state;
@@ -90,10 +99,38 @@ COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz) IS
 COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timestamptz, text) IS
     'As profile(order_id, ordered_at, amount, product_id, window_start); lines at or after as_of (NULL: none) count in nothing, but a customer who has only such lines has a profile without orders, and timestamp and date are read in time_zone (NULL: UTC).';
 
+-- The same with the name of the time zone as bytes: postgres_fdw ships no call with a text that comes from no foreign column.
+CREATE FUNCTION rfm.profile_accum(rfm.profile_state, order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone bytea) RETURNS rfm.profile_state
+    AS 'MODULE_PATHNAME', 'rfm_profile_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.profile_accum(rfm.profile_state, "any", "any", "any", "any", timestamptz, timestamptz, bytea) IS 'Adds a line; a step of profile.';
+CREATE AGGREGATE rfm.profile(order_id "any", ordered_at "any", amount "any", product_id "any", window_start timestamptz, as_of timestamptz, time_zone bytea) (
+    SFUNC = rfm.profile_accum, STYPE = rfm.profile_state, SSPACE = 256,
+    FINALFUNC = rfm.profile_final, COMBINEFUNC = rfm.profile_combine, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.profile("any", "any", "any", "any", timestamptz, timestamptz, bytea) IS
+    'As profile with a time_zone of type text, for queries over foreign tables: postgres_fdw ships this one, GROUP BY and all. Example: SELECT rfm.profile(1, now(), 9.90, 7, NULL, now(), ''UTC''::bytea);';
+
 CREATE FUNCTION rfm.unpack(profile rfm.profile_state, time_zone text DEFAULT 'UTC') RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'rfm_profile_unpack' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1;
 COMMENT ON FUNCTION rfm.unpack(rfm.profile_state, text) IS
     'A profile as a row. The column definition list names the columns wanted: first_order_id, first_product_id (of the lines'' own types), first_order_at, first_order_until (its last line), second_order_at, last_order_at timestamptz, first_order_date, second_order_date, last_order_date date (in time_zone), orders, lines bigint, revenue, first_order_revenue numeric. Example: SELECT * FROM rfm.unpack((SELECT rfm.profile(1, now(), 9.90))) AS p(orders bigint, revenue numeric);';
+
+-- What goes from server to server of a profile: the orders stay where they are.
+CREATE TYPE rfm.profile_summary AS (first_order_at bigint, first_order_until bigint, second_order_at bigint,
+    last_order_at bigint, orders bigint, lines bigint, revenue numeric, first_order_revenue numeric, first_product_id text);
+COMMENT ON TYPE rfm.profile_summary IS
+    'Internal. A profile as one small value: what unpack tells of it, without dates. Times are microseconds since 2000-01-01 in UTC, half as long as text; the id of the product is one.';
+COMMENT ON COLUMN rfm.profile_summary.first_order_at IS 'First purchase line of the first order. NULL: no order.';
+COMMENT ON COLUMN rfm.profile_summary.first_order_until IS 'Last purchase line of the first order. NULL: no order.';
+COMMENT ON COLUMN rfm.profile_summary.second_order_at IS 'First purchase line of the second order. NULL: there is none.';
+COMMENT ON COLUMN rfm.profile_summary.last_order_at IS 'Last purchase line. NULL: no order in the window.';
+COMMENT ON COLUMN rfm.profile_summary.orders IS 'Orders in the window.';
+COMMENT ON COLUMN rfm.profile_summary.lines IS 'Purchase lines in the window.';
+COMMENT ON COLUMN rfm.profile_summary.revenue IS 'Money of the window.';
+COMMENT ON COLUMN rfm.profile_summary.first_order_revenue IS 'Money of the first order. NULL: no order.';
+COMMENT ON COLUMN rfm.profile_summary.first_product_id IS 'Product of the first order, as text. NULL: none.';
+CREATE FUNCTION rfm.summary(profile rfm.profile_state) RETURNS rfm.profile_summary
+    AS 'MODULE_PATHNAME', 'rfm_profile_summary' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.summary(rfm.profile_state) IS 'Internal. What is known of a profile but its single orders. NULL for NULL.';
 
 -- profile_all: the aggregate over all customers
 

@@ -39,6 +39,30 @@ CREATE AGGREGATE rfm.ledger(ordered_at "any", amount "any", cost numeric, window
 COMMENT ON AGGREGATE rfm.ledger("any", "any", numeric, timestamptz, timestamptz, text) IS
     'The ledger of one customer from his lines (GROUP BY customer_id): ordered_at timestamptz, or timestamp or date in time_zone (NULL: UTC); amount numeric, an integer type or a float. Lines with a NULL time or amount are left out, and of those at or after as_of (NULL: none) only the earliest time is kept; nothing gives NULL. Months are of the local date. The margin is of the purchase lines from window_start on (NULL: all) with a cost. Example: SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC'');';
 
+-- The same with the name of the time zone as bytes, as for profile.
+CREATE FUNCTION rfm.ledger_accum(rfm.ledger, ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) RETURNS rfm.ledger
+    AS 'MODULE_PATHNAME', 'rfm_ledger_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.ledger_accum(rfm.ledger, "any", "any", numeric, timestamptz, timestamptz, bytea) IS 'Adds a line; a step of ledger.';
+CREATE AGGREGATE rfm.ledger(ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) (
+    SFUNC = rfm.ledger_accum, STYPE = rfm.ledger, SSPACE = 128,
+    FINALFUNC = rfm.ledger_final, COMBINEFUNC = rfm.ledger_combine, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.ledger("any", "any", numeric, timestamptz, timestamptz, bytea) IS
+    'As ledger with a time_zone of type text, for queries over foreign tables: postgres_fdw ships this one, GROUP BY and all. Example: SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC''::bytea);';
+
+-- Costs as arguments, where lines are aggregated far from the products.
+CREATE FUNCTION rfm.cost_of(product_id bigint, product_ids bigint[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.cost_of(product_id uuid, product_ids uuid[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.cost_of(product_id text, product_ids text[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.cost_of(bigint, bigint[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
+COMMENT ON FUNCTION rfm.cost_of(uuid, uuid[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
+COMMENT ON FUNCTION rfm.cost_of(text, text[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend by their bytes. NULL for a product that is not there.';
+
 CREATE FUNCTION rfm.ledger_bytes(ledger rfm.ledger) RETURNS bytea
     AS 'MODULE_PATHNAME', 'rfm_ledger_bytes' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.ledger_bytes(rfm.ledger) IS 'Internal. The bytes of a stored ledger: ledgers of the same lines have the same.';

@@ -258,6 +258,7 @@ BEGIN
     BEGIN
         PERFORM rfm.report_lines(s);
         PERFORM rfm.report_missing(s);
+        PERFORM rfm.report_shards(s);
         PERFORM rfm.report_settings(s);
         PERFORM rfm.compile_model(model);
         PERFORM rfm.build_model(model);

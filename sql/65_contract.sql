@@ -388,7 +388,8 @@ END $$;
 COMMENT ON FUNCTION rfm.ledgers_query(rfm.settings, text, text, text, boolean) IS 'Internal. SQL of the ledgers, and of when the next line is voided.';
 
 -- A relation p of profiles with what accounts, products, visits and the ledgers add. The row without customer_id holds what
--- is of the model as a whole: as of when, and the number of accounts. lines, accounts, products: SQL of relations.
+-- is of the model as a whole: as of when, and the number of accounts. lines, accounts, products: SQL of relations; without
+-- lines, p has ledger and next_change_at already.
 CREATE FUNCTION rfm.profiles_query(settings rfm.settings, as_of text, lines text, accounts text, products text, ids text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -399,14 +400,19 @@ DECLARE
 BEGIN
     RETURN format(
         -- first what every refresh reads of all of them
-        'SELECT p.*, CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s AS registered, coalesce(k.ledger, o.ledger) AS ledger,'
-        ' least(rfm.next_line_at(coalesce(k.ledger, o.ledger)), k.voided_at, o.voided_at, %s) AS next_change_at,'
+        CASE WHEN lines IS NOT NULL THEN
+            'SELECT p.*, CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s AS registered, coalesce(k.ledger, o.ledger) AS ledger,'
+            ' least(rfm.next_line_at(coalesce(k.ledger, o.ledger)), k.voided_at, o.voided_at, %s) AS next_change_at,'
+        ELSE 'SELECT p.customer_id' || (SELECT string_agg(', p.' || split_part(c, ' ', 1), '' ORDER BY i)
+                  FROM unnest(string_to_array(rfm.profile_columns(s), ', ')) WITH ORDINALITY u(c, i))
+            || ', CASE WHEN p.customer_id IS NULL THEN %s END AS as_of, %s AS registered, p.ledger, least(p.next_change_at, %s) AS next_change_at,' END ||
         ' %s AS window_line_at, NULL::timestamptz AS segment_since, %s, %s, %s%s FROM p',
         as_of,
         CASE WHEN s.accounts IS NULL OR ids IS NOT NULL THEN 'NULL::bigint'
              ELSE format('CASE WHEN p.customer_id IS NULL THEN %s END', rfm.registered_sql(s)) END,
         CASE WHEN s.visits IS NULL THEN 'NULL' ELSE 'v.next_visit_at' END,
-        CASE WHEN s.lookback IS NULL THEN 'NULL::timestamptz' ELSE 'rfm.window_line_at(coalesce(k.ledger, o.ledger))' END,
+        CASE WHEN s.lookback IS NULL THEN 'NULL::timestamptz' WHEN lines IS NULL THEN 'rfm.window_line_at(p.ledger)'
+             ELSE 'rfm.window_line_at(coalesce(k.ledger, o.ledger))' END,
         CASE WHEN s.accounts IS NULL THEN 'NULL::text AS channel, NULL::timestamptz AS signed_up_at, false AS has_account'
              ELSE 'a.channel, a.signed_up_at, a.customer_id IS NOT NULL AS has_account' END,
         CASE WHEN s.products IS NULL THEN 'NULL::text AS first_category, NULL::text AS first_brand, NULL::text AS first_product'
@@ -415,8 +421,8 @@ BEGIN
              ELSE 'CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.sessions_after_purchase, 0) END AS sessions_after_purchase,'
                   ' CASE WHEN p.first_order_at IS NOT NULL THEN coalesce(v.return_sessions, 0) END AS return_sessions' END,
         (SELECT string_agg(format(', a.%I', d), '' ORDER BY i) FROM unnest(s.dimensions) WITH ORDINALITY u(d, i)))
-        || format(' LEFT JOIN (%s) k ON k.customer_id = p.customer_id LEFT JOIN (%s) o ON p.customer_id IS NULL',
-            rfm.ledgers_query(s, as_of, lines, products, false), rfm.ledgers_query(s, as_of, lines, products, true))
+        || CASE WHEN lines IS NOT NULL THEN format(' LEFT JOIN (%s) k ON k.customer_id = p.customer_id LEFT JOIN (%s) o ON p.customer_id IS NULL',
+            rfm.ledgers_query(s, as_of, lines, products, false), rfm.ledgers_query(s, as_of, lines, products, true)) ELSE '' END
         || CASE WHEN s.accounts IS NOT NULL THEN format(' LEFT JOIN %s a ON a.customer_id = p.customer_id', accounts) ELSE '' END
         || CASE WHEN s.products IS NOT NULL THEN format(' LEFT JOIN %s g ON g.product_id = p.first_product_id', products) ELSE '' END
         -- grouped, so that the planner knows it unique and leaves it out where nobody asks
@@ -454,8 +460,12 @@ BEGIN
         profile_rows := rfm.distributed_profiles_query(settings, at_sql);
         profiles := rfm.gathered_profiles_query(settings, at_sql);
         RETURN;
+    ELSIF grouped AND rfm.is_sharded(settings) THEN
+        profile_rows := rfm.sharded_rows_query(settings, at_sql, format('%I.unique_products', model));
+        lines := NULL;
+    ELSE
+        profile_rows := rfm.profile_rows_query(settings, lines, at_sql, grouped, hash_from);
     END IF;
-    profile_rows := rfm.profile_rows_query(settings, lines, at_sql, grouped, hash_from);
     profiles := rfm.profiles_query(settings, at_sql, lines, format('%I.unique_accounts', model), format('%I.unique_products', model));
 END $$;
 COMMENT ON FUNCTION rfm.all_profiles_query(text, rfm.settings, boolean, bigint, text) IS

@@ -49,7 +49,7 @@ DECLARE
     grants   text[];
 BEGIN
     FOR f IN SELECT * FROM rfm.model_functions(model, settings,
-                CASE WHEN settings.storage = 'view' THEN coalesce(grouped, rfm.needs_grouping(model, settings)) END) LOOP
+                CASE WHEN settings.storage = 'view' OR rfm.is_sharded(settings) THEN coalesce(grouped, rfm.needs_grouping(model, settings)) END) LOOP
         name := format('%I.%I(%s)', model, f.name, f.types);
         creation := format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql STABLE'
             ' SET search_path = pg_catalog, pg_temp SET jit = off AS %L', model, f.name, f.arguments, f.result, f.body);

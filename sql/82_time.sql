@@ -43,11 +43,11 @@ COMMENT ON FUNCTION rfm.migration_query(text, rfm.settings, boolean) IS
     'Internal. SQL of the customers by their segments at the moments $1 and $2.';
 
 -- Which of the two queries a function runs. What is stored tells how many customers there are when it is called; without it,
--- grouped was decided when the function was made.
+-- or where the aggregation is shipped to other servers, grouped was decided when the function was made.
 CREATE FUNCTION rfm.query_choice(model text, settings rfm.settings, grouped boolean, one_pass text, by_customer text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN CASE WHEN settings.storage <> 'view' THEN
+    RETURN CASE WHEN settings.storage <> 'view' AND grouped IS NOT TRUE THEN
         format('CASE WHEN (SELECT c.reltuples * 160 > %s FROM pg_class c WHERE c.oid = rfm.model_relation(%L, ''profiles'')) THEN %L ELSE %L END',
                pg_size_bytes(settings.build_memory), model, by_customer, one_pass)
         ELSE quote_literal(CASE WHEN grouped THEN by_customer ELSE one_pass END) END;

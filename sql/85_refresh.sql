@@ -221,7 +221,7 @@ BEGIN
     PERFORM rfm.check_contract(s);
     PERFORM rfm.check_distribution(s);
     live.storage := 'view';
-    grouped := s.storage <> 'table' AND rfm.needs_grouping(model, s);
+    grouped := CASE WHEN rfm.is_shipped(s) THEN true WHEN s.storage = 'table' THEN false ELSE rfm.needs_grouping(model, s) END;
 
     EXECUTE format('SELECT array_agg(coalesce(n.name, o.name)) FROM rfm.view_queries($1, $2, $3) n'
         ' FULL JOIN (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o ON n.name = o.name'
@@ -385,6 +385,7 @@ CREATE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings, OUT chan
 DECLARE
     as_of     text := rfm.as_of_sql(settings);
     filled    boolean := rfm.model_relation(model, 'profiles_key') IS NOT NULL;
+    shipped   boolean := rfm.is_shipped(settings);
     hash_from bigint := 0;
     next_hash bigint;
     query     text;
@@ -395,7 +396,7 @@ BEGIN
     LOOP
         passes := passes + 1;
         -- the row without customer_id belongs to the first pass; it tells where the next one starts
-        query := rfm.pass_query(model, settings, hash_from);
+        query := CASE WHEN shipped THEN rfm.sharded_query(model, settings) ELSE rfm.pass_query(model, settings, hash_from) END;
         IF filled THEN
             EXECUTE rfm.write_profiles_query(model, query,
                 CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
@@ -703,7 +704,7 @@ COMMENT ON FUNCTION rfm.refresh_tables(text, bigint, boolean) IS
 
 -- The first build of a model, by its maker.
 CREATE FUNCTION rfm.build_model(model text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET enable_partitionwise_aggregate = on AS $$
 DECLARE
     s          rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
     refresh_id bigint := rfm.log_start(model, 'the model was created');

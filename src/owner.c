@@ -62,7 +62,7 @@ model_find(const char *name)
 	return model;
 }
 
-/* Pins the settings that could change what a command means; returns what AtEOXact_GUC takes to undo it. */
+/* Pins the settings that could change what a command means or where it is computed; returns what AtEOXact_GUC takes to undo it. */
 static int
 pin_settings(void)
 {
@@ -71,6 +71,8 @@ pin_settings(void)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	/* without it, nothing is aggregated where the partitions are foreign tables */
+	(void) set_config_option("enable_partitionwise_aggregate", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return nest_level;
 }

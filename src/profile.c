@@ -278,6 +278,7 @@ PG_FUNCTION_INFO_V1(rfm_profile_out);
 PG_FUNCTION_INFO_V1(rfm_profile_recv);
 PG_FUNCTION_INFO_V1(rfm_profile_send);
 PG_FUNCTION_INFO_V1(rfm_profile_unpack);
+PG_FUNCTION_INFO_V1(rfm_profile_summary);
 
 /* Transition: the state (NULL at first), then the line.  Changes the state. */
 Datum
@@ -603,31 +604,51 @@ rfm_profile_recv(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(profile_parse(pnstrdup(bytes, length)));
 }
 
+/* Fills in a row; the profile may be replaced by a compact copy, and heap is where its ids live. */
+static void
+profile_row(Profile **profile, IdHeap *heap, ProfileRow *row)
+{
+	if ((*profile)->nsorted < (*profile)->norders)
+		*profile = profile_compact(*profile, NULL, false, 0);
+	*heap = profile_heap(*profile);
+	memset(row, 0, sizeof(*row));
+	order_summary_init(&row->summary);
+	for (uint32 i = 0; i < (*profile)->norders; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		order_summary_add(&row->summary, &(*profile)->orders[i], (*profile)->order_kind, heap,
+						  (*profile)->window_start);
+	}
+	row->assigned = true;
+	row->lines = (*profile)->lines;
+	row->revenue = money_sum_value(&(*profile)->revenue);
+	row->next_change_at = DT_NOEND;
+}
+
 /* unpack(profile_state, time_zone) → one row */
 Datum
 rfm_profile_unpack(PG_FUNCTION_ARGS)
 {
 	Profile    *profile = (Profile *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
 	IdHeap		heap;
-	ProfileRow	row = {0};
+	ProfileRow	row;
 	Unpacker   *unpacker;
 
-	if (profile->nsorted < profile->norders)
-		profile = profile_compact(profile, NULL, false, 0);
-	heap = profile_heap(profile);
+	profile_row(&profile, &heap, &row);
 	unpacker = unpacker_begin(fcinfo, ID_NONE, profile->order_kind, profile->product_kind,
 							  &heap, profile->window_start, PG_GETARG_TEXT_PP(1));
-	order_summary_init(&row.summary);
-	for (uint32 i = 0; i < profile->norders; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		order_summary_add(&row.summary, &profile->orders[i], profile->order_kind, &heap,
-						  profile->window_start);
-	}
-	row.assigned = true;
-	row.lines = profile->lines;
-	row.revenue = money_sum_value(&profile->revenue);
-	row.next_change_at = DT_NOEND;
 	unpacker_put(unpacker, &row);
 	return (Datum) 0;
+}
+
+/* summary(profile) → one value with what unpack tells, without dates */
+Datum
+rfm_profile_summary(PG_FUNCTION_ARGS)
+{
+	Profile    *profile = (Profile *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+	IdHeap		heap;
+	ProfileRow	row;
+
+	profile_row(&profile, &heap, &row);
+	PG_RETURN_DATUM(unpack_summary(fcinfo, &row, profile->product_kind, &heap));
 }

@@ -208,7 +208,7 @@ rfm_refresh(PG_FUNCTION_ARGS)
 	Model		model;
 	int64		refresh;
 	char	   *relations;
-	ErrorData  *error = NULL;
+	ErrorData  *volatile error = NULL;
 	ErrorContextCallback context = {.previous = error_context_stack,.callback = refresh_error_context};
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
@@ -240,7 +240,18 @@ rfm_refresh(PG_FUNCTION_ARGS)
 		error = try_refresh_model(&model, refresh, relations, full_rebuild, wait);
 		if (error)
 			log_end(&model, refresh, error->message);
-		SPI_commit();
+		PG_TRY();
+		{
+			SPI_commit();
+		}
+		PG_CATCH();
+		{
+			/* a foreign server that died: nothing commits after it, and its message says more than that */
+			if (error == NULL)
+				PG_RE_THROW();
+			FlushErrorState();
+		}
+		PG_END_TRY();
 		if (error)
 			ReThrowError(error);
 	}

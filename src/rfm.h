@@ -451,6 +451,7 @@ extern void unpack_require_list(FunctionCallInfo fcinfo);
 extern Unpacker *unpacker_begin(FunctionCallInfo fcinfo, IdKind customer_kind, IdKind order_kind, IdKind product_kind,
 								const IdHeap *heap, TimestampTz window_start, const text *zone);
 extern void unpacker_put(Unpacker *unpacker, const ProfileRow *row);
+extern Datum unpack_summary(FunctionCallInfo fcinfo, const ProfileRow *row, IdKind product_kind, const IdHeap *heap);
 
 /* ---------- owner.c: acting for the owner of a model ---------- */
 

@@ -16,6 +16,7 @@
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/timestamp.h"
@@ -319,6 +320,60 @@ unpacker_put(Unpacker *unpacker, const ProfileRow *row)
 						 unpacker->values, unpacker->nulls);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(unpacker->row_context);
+}
+
+/* ---------- a row as one value ---------- */
+
+/* The columns of rfm.profile_summary, times as numbers. */
+static const ColumnId summary_columns[] = {
+	FIRST_ORDER_AT, FIRST_ORDER_UNTIL, SECOND_ORDER_AT, LAST_ORDER_AT, ORDERS, LINES, REVENUE, FIRST_ORDER_REVENUE,
+	FIRST_PRODUCT_ID
+};
+
+/* An id as text, as its type prints it. */
+static Datum
+id_text(Datum id, IdKind kind)
+{
+	switch (kind)
+	{
+		case ID_INT2:
+			return CStringGetTextDatum(psprintf("%d", DatumGetInt16(id)));
+		case ID_INT4:
+			return CStringGetTextDatum(psprintf("%d", DatumGetInt32(id)));
+		case ID_INT8:
+			return CStringGetTextDatum(psprintf(INT64_FORMAT, DatumGetInt64(id)));
+		case ID_UUID:
+			return CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(uuid_out, id)));
+		default:
+			return id;
+	}
+}
+
+/* A row as rfm.profile_summary, the type of the call's result. */
+Datum
+unpack_summary(FunctionCallInfo fcinfo, const ProfileRow *row, IdKind product_kind, const IdHeap *heap)
+{
+	Unpacker	unpacker = {.product_kind = product_kind,.heap = heap};
+	TupleDesc	desc = fcinfo->flinfo->fn_extra;
+	Datum		values[lengthof(summary_columns)];
+	bool		nulls[lengthof(summary_columns)];
+
+	if (desc == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(summary_columns))
+			elog(ERROR, "rfm.profile_summary has other columns");
+		desc = fcinfo->flinfo->fn_extra = BlessTupleDesc(CreateTupleDescCopy(desc));
+		MemoryContextSwitchTo(old);
+	}
+	for (int i = 0; i < (int) lengthof(summary_columns); i++)
+	{
+		nulls[i] = !column_value(&unpacker, row, summary_columns[i], &values[i]);
+		if (summary_columns[i] == FIRST_PRODUCT_ID && !nulls[i])
+			values[i] = id_text(values[i], product_kind);
+	}
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /* ---------- how many rows the planner may expect ---------- */

@@ -6,6 +6,7 @@
 #include "rfm.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
@@ -20,6 +21,12 @@ zone_init(Zone *zone, const char *name, int length)
 	char		buffer[TZ_STRLEN_MAX + 1];
 	long		offset;
 
+	/* bytes may be anything */
+	if (!pg_verifymbstr(name, length, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the name of a time zone is no text"),
+				 errhint("The view pg_timezone_names lists the known names, for example 'Europe/Berlin'.")));
 	if (length <= TZ_STRLEN_MAX)
 	{
 		memcpy(buffer, name, length);
@@ -115,7 +122,7 @@ time_read_zone(TimeReader *reader, const text *zone)
 
 	if (reader->zone_name != NULL &&
 		(reader->same_zone ||
-		 (strncmp(reader->zone_name, name, length) == 0 && reader->zone_name[length] == '\0')))
+		 (strlen(reader->zone_name) == (size_t) length && memcmp(reader->zone_name, name, length) == 0)))
 		return &reader->zone;
 	zone_init(&reader->zone, name, length);
 	if (reader->zone_name)
@@ -163,4 +170,32 @@ rfm_local_date(PG_FUNCTION_ARGS)
 	if (TIMESTAMP_IS_NOEND(at))
 		PG_RETURN_DATEADT(DATEVAL_NOEND);
 	PG_RETURN_DATEADT(zone_date(&zone, at));
+}
+
+PG_FUNCTION_INFO_V1(rfm_instant);
+
+/* instant(local, time_zone) → timestamptz; the name is bytes, which look like a text */
+Datum
+rfm_instant(PG_FUNCTION_ARGS)
+{
+	bytea	   *name = PG_GETARG_BYTEA_PP(1);
+	Zone		zone;
+
+	zone_init(&zone, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	PG_RETURN_TIMESTAMPTZ(zone_instant(&zone, PG_GETARG_TIMESTAMP(0)));
+}
+
+PG_FUNCTION_INFO_V1(rfm_instant_int8);
+
+/* instant(microseconds) → timestamptz */
+Datum
+rfm_instant_int8(PG_FUNCTION_ARGS)
+{
+	TimestampTz at = PG_GETARG_INT64(0);
+
+	if (!TIMESTAMP_NOT_FINITE(at) && !IS_VALID_TIMESTAMP(at))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	PG_RETURN_TIMESTAMPTZ(at);
 }

@@ -163,7 +163,7 @@ is "a customer is looked for on one worker" "$(plan "SELECT * FROM shop.customer
 is "profiles lie beside the lines" "$(distributed -c "SELECT count(DISTINCT colocation_id) FROM citus_tables WHERE table_name IN ('lines'::regclass, 'shop.profiles'::regclass, 'shop.segment_changes'::regclass)")" 1
 
 # what a reader may ask: each view beside the one that is distributed
-is "every view can be joined with customers" "$(distributed -c "SELECT format('SELECT count(*) > 0 FROM %1$I.customers c, %1$I.%2$I v WHERE c.customer_id = 10;', model, relname)
+is "every view can be joined with customers" "$(distributed -c "SELECT format('SELECT count(*) > 0 FROM %I.customers c, %I.%I v WHERE c.customer_id = 10;', model, model, relname)
 	FROM unnest('{shop,Live}'::text[]) model JOIN pg_class ON oid = ANY (rfm.public_relations(model)::oid[])" | distributed 2>&1 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " [1-9][0-9] t;"
 
 # ---------- changes ----------

@@ -66,7 +66,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$SELECT objid::regtype::text FROM member JOIN pg_type t ON t.oid = objid
 	  WHERE classid = 'pg_type'::regclass AND typname NOT LIKE '\_%'$$,
-	$$SELECT unnest('{rfm.action_text,rfm.aggregate_state,rfm.campaign,rfm.cohorts,rfm.finding,rfm.gateway_row,rfm.ledger,rfm.profile_set,rfm.profile_state,rfm.rules,
+	$$SELECT unnest('{rfm.action_text,rfm.aggregate_state,rfm.campaign,rfm.cohorts,rfm.finding,rfm.gateway_row,rfm.ledger,rfm.profile_set,rfm.profile_state,rfm.profile_summary,rfm.rules,
 	  rfm.segment_rule,rfm.settings,rfm.survival,rfm.tally_row,rfm.visit_boundaries,rfm.visit_set}'::text[])$$,
 	'the types');
 SELECT results_eq(

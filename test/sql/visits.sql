@@ -264,6 +264,8 @@ SELECT pg_temp.refusal('SELECT rfm.visits_all(customer, session, at, (SELECT rfm
 CREATE FUNCTION visit_boundaries_of_worker() RETURNS rfm.visit_boundaries LANGUAGE plpgsql PARALLEL SAFE AS
 	'BEGIN RETURN (SELECT rfm.visit_boundaries(1, to_timestamp(visit_worker(0)), ''infinity'')); END';
 SELECT pg_temp.refusal('SELECT rfm.visits_all(customer, session, at, visit_boundaries_of_worker(), NULL, NULL) FROM visits');
+-- a query that gives something else
+SELECT pg_temp.refusal(format('SELECT rfm.count_visits(rfm.visit_boundaries(1, now(), now()), %L)', q)) FROM (VALUES ('SELECT 1'), ('SELECT'), ('SELECT NULL::text'), ('SELECT 1 WHERE false')) v (q);
 
 DROP VIEW visits_counted, visits_shuffled, visits_expected;
 DROP TABLE visit_customers, visits, visit_ids, visit_twins, visits_many, visit_boundaries_stored, visits_stored;
