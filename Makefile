@@ -3,6 +3,7 @@
 #   make && make install       builds and installs for the server that PG_CONFIG names
 #   make installcheck          the regression tests, against an installed extension and a running server
 #   make test [ONLY=NAME]      all tests, in a private server; installs the packages that are missing
+#   make test-citus [PG_CONFIG=...]    models on Citus, on servers of their own; needs a PostgreSQL that has Citus
 #   make test-load [SECONDS=180] [SCALE=0.1]    readers, writers and refreshes at once; latencies of every view
 #   make fuzz [SECONDS=600] [SEED=1]    corrupt states, hostile input and extreme arguments, by chance
 #   make test-sanitize         the SQL tests with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -59,10 +60,13 @@ $(DATA_built): $(sort $(wildcard sql/[0-9][0-9]_*.sql)) $(EXTENSION).control
 	cat $(filter %.sql,$^) > $@
 
 .DELETE_ON_ERROR:
-.PHONY: test test-load fuzz test-sanitize test-valgrind lint test-fresh test-versions test-upgrade demo demo-stop dashboard bench dist
+.PHONY: test test-citus test-load fuzz test-sanitize test-valgrind lint test-fresh test-versions test-upgrade demo demo-stop dashboard bench dist
 
 test:
 	@bash test/run.sh
+
+test-citus:
+	@bash test/citus.sh
 
 test-load:
 	@bash test/load.sh $(or $(SECONDS),180)

@@ -225,7 +225,7 @@ CREATE FUNCTION rfm.gathered_profiles_query(settings rfm.settings, as_of text) R
 DECLARE
     s       rfm.settings := settings;
     counted text[] := ARRAY(SELECT split_part(c, ' ', 1) FROM unnest(string_to_array(rfm.profile_columns(s), ', ')) WITH ORDINALITY u(c, i) ORDER BY i);
-    added   text[] := '{channel,signed_up_at,has_account,first_category,first_brand,first_product}';
+    added   text[] := '{channel,signed_up_at,has_account,first_category,first_brand,first_product}'::text[];
 BEGIN
     RETURN format('SELECT p.customer_id, %1$s, p.as_of, p.registered, p.ledger, p.next_change_at, p.window_line_at, p.segment_since, %2$s, %3$s%4$s FROM p%5$s'
         ' UNION ALL SELECT NULL, %6$s, %7$s, %8$s, %9$s',

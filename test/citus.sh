@@ -213,6 +213,12 @@ distributed -c "CALL rfm.refresh('His Shop')"
 is "a role without superuser rights makes a model" "$(PGUSER=shopkeeper distributed -c 'SELECT customers, revenue FROM "His Shop".overview')" "50|1275.0000"
 is "and drops it" "$(PGUSER=shopkeeper distributed -c "SELECT rfm.drop_model('His Shop')" -c "SELECT count(*) FROM rfm.models WHERE model = 'His Shop'" | tail -n 1)" 0
 
+# what the README shows
+readme=$(awk '/^## / { inside = $0 == "## Citus" } !inside { next } /^```text/ { show = 1; next } /^```/ { show = 0 } show' README.md)
+is "the README is true" "$({ echo 'CREATE SCHEMA readme; SET search_path = readme, public;'; echo "$readme" | grep -v '^CREATE EXTENSION'; echo 'SELECT customers, orders FROM spread.overview;'; } |
+	distributed | tail -n 1)" "100|1000"
+distributed -c "SELECT rfm.drop_model('spread')" >/dev/null
+
 # ---------- another node ----------
 
 make_node worker3
