@@ -172,6 +172,7 @@ CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped bo
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM rfm.make_functions(model, settings, grouped);
+    PERFORM rfm.update_recorders(model, settings);
     PERFORM rfm.grant_reading(model, readers);
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
@@ -592,7 +593,9 @@ BEGIN
     contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
     reason := coalesce(reason, state.reason);
 
-    EXECUTE format('WITH taken AS (DELETE FROM %I.changes RETURNING *), ids AS ('
+    -- of tables that are not tracked somebody else has recorded something
+    EXECUTE format('WITH gone AS (DELETE FROM %1$I.changes RETURNING *), taken AS ('
+        ' SELECT g.* FROM gone g WHERE g.relation IN (SELECT f FROM %1$I.tracked t, rfm.partition_family(t.relation) f)), ids AS ('
         ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
         ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
         ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'

@@ -94,6 +94,157 @@ BEGIN
     EXECUTE format('DROP SCHEMA %I', model);
 END $$;
 
+-- 66_tracking: what records changes reads transition tables or nothing
+
+CREATE FUNCTION rfm.recorder_guard(changes text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format($body$
+    IF to_regclass('pg_temp.changed_rows') IS NOT NULL OR to_regclass('pg_temp.old_rows') IS NOT NULL THEN
+        INSERT INTO %s VALUES (TG_RELID, true);
+        RETURN NULL;
+    END IF;$body$, changes);
+END $$;
+
+COMMENT ON FUNCTION rfm.recorder_guard(text) IS
+    'Internal. PL/pgSQL by which a function that records changes reads nothing that passes for its transition tables.';
+
+CREATE OR REPLACE FUNCTION rfm.recorder_body(model text, relation regclass, customer_column name, id_type text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changes text := format('%I.changes', model);
+    actual  regtype := (SELECT a.atttypid FROM pg_attribute a
+                        WHERE a.attrelid = relation AND a.attname = customer_column AND a.attnum > 0 AND NOT a.attisdropped);
+    base    regtype := rfm.base_type(actual);
+    id      text := format(CASE
+        WHEN id_type = 'text' THEN 'r.%1$I::text COLLATE "C"'
+        WHEN id_type = 'integer' AND base = 'bigint'::regtype THEN 'CASE WHEN r.%1$I BETWEEN -2147483648 AND 2147483647 THEN r.%1$I::integer END'
+        WHEN id_type = 'smallint' AND base <> 'smallint'::regtype THEN 'CASE WHEN r.%1$I BETWEEN -32768 AND 32767 THEN r.%1$I::smallint END'
+        ELSE 'r.%1$I::%2$s' END, coalesce(customer_column, ''), id_type);
+    part    text := CASE id_type WHEN 'text' THEN 'sum(octet_length(u.id) + 8) OVER (ROWS UNBOUNDED PRECEDING) / 8000'
+                                 ELSE '(row_number() OVER () - 1) / 1000' END;
+    record  text;
+BEGIN
+    IF customer_column IS NULL THEN
+        record := format($body$
+    IF TG_OP = 'TRUNCATE' THEN
+        INSERT INTO %1$s VALUES (TG_RELID, true);
+    ELSE
+        INSERT INTO %1$s SELECT TG_RELID, true WHERE EXISTS (SELECT FROM changed_rows);
+    END IF;$body$, changes);
+    ELSE
+        record := format($body$
+    IF TG_OP = 'TRUNCATE' OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = TG_RELID AND a.attname = %2$L
+                                         AND a.atttypid = %3$L::regtype) THEN
+        INSERT INTO %1$s VALUES (TG_RELID, true);
+    ELSIF TG_OP = 'UPDATE' THEN%4$s
+    ELSE%5$s
+    END IF;$body$, changes, customer_column, actual,
+            rfm.record_ids_sql(changes, id_type <> 'text', part,
+                format('SELECT %1$s AS id FROM old_rows r UNION ALL SELECT %1$s FROM changed_rows r', id),
+                format('SELECT %1$s AS id FROM old_rows r UNION SELECT %1$s FROM changed_rows r', id)),
+            rfm.record_ids_sql(changes, id_type <> 'text', part,
+                format('SELECT %s AS id FROM changed_rows r', id),
+                format('SELECT DISTINCT %s AS id FROM changed_rows r', id)));
+    END IF;
+    RETURN format($body$
+#variable_conflict use_variable
+DECLARE
+    ids %2$s[];
+BEGIN
+    -- SECURITY DEFINER: who writes to the table needs no rights on the model, and runs nothing of its owner with his own.
+    IF to_regclass(%1$L) IS NULL THEN
+        RETURN NULL;
+    END IF;%4$s%3$s
+    RETURN NULL;
+END $body$, changes, id_type, record, rfm.recorder_guard(changes));
+END $$;
+
+CREATE FUNCTION rfm.make_recorder(model text, tracked_id int, body text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
+        model, 'record_changes_' || tracked_id, body);
+END $$;
+
+COMMENT ON FUNCTION rfm.make_recorder(text, int, text) IS 'Internal. Makes a function that records changes, or gives it another body.';
+
+CREATE FUNCTION rfm.update_recorders(model text, settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id_type         text := rfm.id_type(settings.order_lines, 'customer_id');
+    id              int;
+    relation        regclass;
+    customer_column name;
+    body            text;
+BEGIN
+    IF rfm.model_relation(model, 'tracked') IS NULL THEN
+        RETURN;
+    END IF;
+    FOR id, relation, customer_column IN EXECUTE format('SELECT t.tracked_id, t.relation, t.customer_column FROM %I.tracked t', model) LOOP
+        body := rfm.recorder_body(model, relation, customer_column, id_type);
+        IF EXISTS (SELECT FROM pg_proc p WHERE p.oid = rfm.recorder(model, id)
+                   AND p.prosrc = replace(body, rfm.recorder_guard(format('%I.changes', model)), '')) THEN
+            PERFORM rfm.make_recorder(model, id, body);
+        END IF;
+    END LOOP;
+END $$;
+
+COMMENT ON FUNCTION rfm.update_recorders(text, rfm.settings) IS
+    'Internal. Gives the functions that record changes of a model, made by an earlier version, the body of this one.';
+
+CREATE OR REPLACE FUNCTION rfm.add_tracking(model text, relation regclass, customer_column name) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s          rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    owner      oid := (SELECT c.relowner FROM pg_class c WHERE c.oid = rfm.model_relation(model, 'settings'));
+    body       text;
+    id         int;
+    old_column name;
+    name       text;
+    t          record;
+BEGIN
+    PERFORM rfm.check_tracking(model, s, relation, customer_column);
+    PERFORM rfm.make_tracking(model, s);
+    -- what is left of tables that were dropped
+    FOR id IN EXECUTE format('SELECT t.tracked_id FROM %I.tracked t WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)', model) LOOP
+        PERFORM rfm.drop_recorder(model, id);
+    END LOOP;
+
+    body := rfm.recorder_body(model, relation, customer_column, rfm.id_type(s.order_lines, 'customer_id'));
+    EXECUTE format('SELECT t.tracked_id, t.customer_column FROM %I.tracked t WHERE t.relation = $1', model) INTO id, old_column USING relation;
+    -- another function gets triggers of its own: making them waits for those who are writing through the old ones
+    IF old_column IS DISTINCT FROM customer_column
+            OR body IS DISTINCT FROM (SELECT p.prosrc FROM pg_proc p WHERE p.oid = rfm.recorder(model, id)) THEN
+        IF id IS NOT NULL THEN
+            PERFORM rfm.drop_recorder(model, id);
+        END IF;
+        EXECUTE format('INSERT INTO %I.tracked (relation, customer_column) VALUES ($1, $2) RETURNING tracked_id', model)
+            INTO id USING relation, customer_column;
+        PERFORM rfm.make_recorder(model, id, body);
+        name := format('%I.%I()', model, 'record_changes_' || id);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
+        EXECUTE format('COMMENT ON FUNCTION %s IS %L', name, format(
+            'Internal. Records which customers a statement on %s changed, with the rights of the owner of the model.', relation));
+    END IF;
+
+    FOR t IN
+        SELECT x.*, pg_has_role(owner, c.relowner, 'USAGE') AS own
+        FROM rfm.tracking_triggers(relation, rfm.recorder(model, id)) x JOIN pg_class c ON c.oid = x.member
+        WHERE x.state IS NULL OR x.state IN ('D', 'R') ORDER BY x.member, x.event
+    LOOP
+        name := format('record_changes_%s_%s_%s', substr(md5(model), 1, 8), id, lower(t.event));
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION %s', name, t.event, t.member::regclass,
+            CASE t.event WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS changed_rows' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS changed_rows'
+                         WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS changed_rows' ELSE '' END,
+            rfm.recorder(model, id));
+        IF t.own THEN
+            -- so that session_replication_role = replica does not silence it
+            EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', t.member::regclass, name);
+        END IF;
+    END LOOP;
+END $$;
+
 -- 70_analyses: the same view in sessions with other settings
 
 CREATE OR REPLACE FUNCTION rfm.scored_query(model text, settings rfm.settings, profiles text, snapshot text) RETURNS text
@@ -142,6 +293,7 @@ CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped bo
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM rfm.make_functions(model, settings, grouped);
+    PERFORM rfm.update_recorders(model, settings);
     PERFORM rfm.grant_reading(model, readers);
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
@@ -270,6 +422,60 @@ BEGIN
         ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
         ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
     RETURN numbers;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.take_changes(model text, settings rfm.settings, full_reason text,
+        OUT reason text, OUT customer_ids text[], OUT with_nobody boolean, OUT accounts_changed boolean, OUT contract text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    state         record;
+    last_contract text;
+    set_back      boolean;
+    as_of         timestamptz;
+    window_start  timestamptz;
+    everything    text;
+    due           text[];
+    due_nobody    boolean;
+    customers     bigint;
+BEGIN
+    EXECUTE format('SELECT %s, %s', rfm.as_of_sql(settings), rfm.window_start_sql(settings, rfm.as_of_sql(settings))) INTO as_of, window_start;
+    EXECUTE format('SELECT contract, coalesce($1 < as_of OR $2 < window_start, false) FROM %I.last_build', model)
+        INTO last_contract, set_back USING as_of, window_start;
+    reason := coalesce(full_reason, CASE WHEN set_back IS NULL THEN 'nothing was stored yet' END);
+    IF rfm.model_relation(model, 'changes') IS NULL THEN
+        reason := coalesce(reason, 'changes are not tracked: see rfm.track_changes');
+        RETURN;
+    END IF;
+
+    SELECT * FROM rfm.contract_state(model, settings) INTO state;
+    contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
+    reason := coalesce(reason, state.reason);
+
+    -- of tables that are not tracked somebody else has recorded something
+    EXECUTE format('WITH gone AS (DELETE FROM %1$I.changes RETURNING *), taken AS ('
+        ' SELECT g.* FROM gone g WHERE g.relation IN (SELECT f FROM %1$I.tracked t, rfm.partition_family(t.relation) f)), ids AS ('
+        ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
+        ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
+        ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'
+        ' (SELECT coalesce(bool_or(t.relation = ANY ($1)), false) FROM taken t)', model)
+        INTO everything, customer_ids, with_nobody, accounts_changed USING state.account_relations, reason IS NULL;
+    reason := coalesce(reason, everything || ' changed as a whole',
+        CASE WHEN last_contract IS DISTINCT FROM contract THEN 'tracking is new, or a relation, view or trigger below the model was changed' END,
+        CASE WHEN set_back THEN 'the clock went backward' END);
+    IF reason IS NOT NULL THEN
+        RETURN;
+    END IF;
+
+    EXECUTE format('SELECT array_agg(customer_id::text) FILTER (WHERE customer_id IS NOT NULL), coalesce(bool_or(customer_id IS NULL), false)'
+        ' FROM %I.profiles WHERE next_change_at < $1 OR window_line_at < $2', model) INTO due, due_nobody USING as_of, window_start;
+    IF due IS NOT NULL THEN
+        customer_ids := ARRAY(SELECT unnest(customer_ids) UNION SELECT unnest(due));
+    END IF;
+    with_nobody := with_nobody OR due_nobody;
+    EXECUTE format('SELECT customers FROM %I.snapshot', model) INTO customers;
+    IF cardinality(customer_ids) > greatest(1000, customers / 5) THEN
+        reason := format('%s customers changed, of %s', cardinality(customer_ids), customers);
+    END IF;
 END $$;
 
 -- 88_schedule: the same hint in sessions with other settings

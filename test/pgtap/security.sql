@@ -136,6 +136,43 @@ SELECT is((SELECT state FROM attempt('CREATE TRIGGER attack AFTER INSERT ON pg_t
 INSERT INTO bait VALUES ('SECRET-1');
 RESET ROLE;
 SELECT is(has_table_privilege('sec_reader', 'base.lines', 'SELECT'), false, 'and so gets no rights of the owner');
+-- The owner grants too much: then he does, but what the function reads is the transition tables of a statement or nothing.
+SET ROLE sec_owner;
+SELECT rfm.track_changes('shop', 'base.accounts', 'customer_id');
+SELECT rfm.track_changes('shop', 'base.products', NULL);
+SELECT rfm.track_changes('shop', 'base.visits', 'customer_id');
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA shop TO sec_reader;
+CALL rfm.refresh('shop');
+RESET ROLE;
+SET ROLE sec_reader;
+CREATE TRIGGER attack_row AFTER INSERT ON pg_temp.bait FOR EACH ROW EXECUTE FUNCTION shop.record_changes_1();
+CREATE TRIGGER attack_statement AFTER INSERT ON pg_temp.bait FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+CREATE TEMP VIEW old_rows AS TABLE pg_temp.changed_rows;
+CREATE TRIGGER attack_update AFTER UPDATE ON pg_temp.bait REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+INSERT INTO bait VALUES ('SECRET-2');
+UPDATE bait SET customer_id = customer_id;
+DROP VIEW old_rows, changed_rows;
+CREATE TEMP VIEW old_rows AS SELECT den.attack() AS customer_id;
+UPDATE bait SET customer_id = customer_id;
+DROP VIEW old_rows;
+SELECT throws_ok('INSERT INTO pg_temp.bait VALUES (''SECRET-2'')', '42P01', 'relation "changed_rows" does not exist', 'no transition table and nothing in its place');
+DROP TRIGGER attack_row ON pg_temp.bait;
+DROP TRIGGER attack_statement ON pg_temp.bait;
+CREATE TRIGGER attack_insert AFTER INSERT ON pg_temp.bait REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+INSERT INTO bait SELECT 'SECRET-' || i FROM generate_series(1, 40) i;
+RESET ROLE;
+SELECT is(has_table_privilege('sec_reader', 'base.lines', 'SELECT'), false, 'a reader who may call it gets no rights of the owner either');
+SELECT results_eq('SELECT everything, cardinality(customer_ids) FROM shop.changes', 'VALUES (true, NULL::int), (true, NULL), (true, NULL), (true, NULL), (false, 40)', 'he fills the list of changes');
+SET ROLE sec_owner;
+UPDATE base.lines SET amount = amount WHERE order_id = 'HIDDEN-1';
+CALL rfm.refresh('shop');
+RESET ROLE;
+SELECT results_eq('SELECT mode, reason FROM shop.refresh_log ORDER BY refresh_id DESC LIMIT 1', $$VALUES ('incremental', 'customers that changed or came due: 1')$$,
+	'and a refresh takes no notice of what no tracked table did');
+SELECT is_empty('TABLE shop.changes', 'but of the space');
+DROP TABLE pg_temp.bait;
+REVOKE EXECUTE ON FUNCTION shop.record_changes_1(), shop.record_changes_2(), shop.record_changes_3(), shop.record_changes_4() FROM sec_reader;
+SELECT state() AS before \gset
 -- what he may do with what he reads
 SET ROLE sec_reader;
 CREATE TEMP TABLE tried AS
