@@ -94,6 +94,150 @@ BEGIN
     EXECUTE format('DROP SCHEMA %I', model);
 END $$;
 
+-- 65_contract: text that follows no session
+
+CREATE OR REPLACE FUNCTION rfm.check_column(relation regclass, column_name text, kind text, optional boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actual     regtype := rfm.column_type(relation, column_name);
+    expected text := CASE kind
+        WHEN 'id' THEN 'smallint, integer, bigint, uuid, text or varchar'
+        WHEN 'time' THEN 'timestamptz, timestamp or date'
+        WHEN 'amount' THEN 'numeric, an integer type, real or double precision'
+        WHEN 'text' THEN 'text, or a type that reads as text' END;
+BEGIN
+    IF actual IS NULL AND NOT optional THEN
+        RAISE EXCEPTION 'relation % has no column %', relation, column_name USING ERRCODE = 'undefined_column',
+            HINT = format('Expected is %s of type %s. Name a view that gives your columns the standard names: SELECT ... AS %1$s.',
+                          column_name, expected);
+    END IF;
+    IF NOT (CASE kind
+        WHEN 'id' THEN actual IN ('int2'::regtype, 'int4', 'int8', 'uuid', 'text', 'varchar')
+        WHEN 'time' THEN actual IN ('timestamptz'::regtype, 'timestamp', 'date')
+        WHEN 'amount' THEN actual IN ('numeric'::regtype, 'int2', 'int4', 'int8', 'float4', 'float8')
+        WHEN 'text' THEN actual <> 'money'::regtype AND (SELECT typcategory IN ('S', 'E', 'N', 'B') FROM pg_type WHERE oid = actual) END) THEN
+        RAISE EXCEPTION 'column % of relation % has type %', column_name, relation, actual USING ERRCODE = 'datatype_mismatch',
+            HINT = format('Expected is %s. Cast it in a view.', expected);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.check_contract(settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s         rfm.settings := settings;
+    dimension text;
+BEGIN
+    PERFORM rfm.check_relation(s.order_lines, 'order_lines');
+    PERFORM rfm.check_column(s.order_lines, 'customer_id', 'id');
+    PERFORM rfm.check_column(s.order_lines, 'order_id', 'id');
+    PERFORM rfm.check_column(s.order_lines, 'ordered_at', 'time');
+    PERFORM rfm.check_column(s.order_lines, 'amount', 'amount');
+    PERFORM rfm.check_column(s.order_lines, 'status', 'text', true);
+    PERFORM rfm.check_column(s.order_lines, 'product_id', 'id', true);
+    PERFORM rfm.check_column(s.order_lines, 'voided_at', 'time', true);
+
+    IF s.accounts IS NOT NULL THEN
+        PERFORM rfm.check_relation(s.accounts, 'accounts');
+        PERFORM rfm.check_column(s.accounts, 'customer_id', 'id');
+        PERFORM rfm.check_column(s.accounts, 'channel', 'text', true);
+        PERFORM rfm.check_column(s.accounts, 'signed_up_at', 'time', true);
+        PERFORM rfm.check_same_id(s.accounts, 'customer_id', s.order_lines, 'customer_id');
+    ELSIF s.dimensions <> '{}' THEN
+        RAISE EXCEPTION 'dimensions are given without accounts' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Dimensions are columns of the relation accounts: name it, too.';
+    END IF;
+    FOREACH dimension IN ARRAY s.dimensions LOOP
+        IF rfm.column_type(s.accounts, dimension) IS NULL THEN
+            RAISE EXCEPTION 'relation % has no column %', s.accounts, quote_ident(dimension) USING ERRCODE = 'undefined_column',
+                HINT = 'Dimensions are columns of the relation accounts.';
+        END IF;
+        IF rfm.column_type(s.accounts, dimension) = 'money'::regtype THEN
+            RAISE EXCEPTION 'dimension % has type money', quote_ident(dimension) USING ERRCODE = 'datatype_mismatch',
+                HINT = 'What it reads as follows lc_monetary of the session. Cast it to numeric in a view.';
+        END IF;
+        IF dimension = ANY (rfm.own_columns()) THEN
+            RAISE EXCEPTION 'a dimension cannot be called %', quote_ident(dimension) USING ERRCODE = 'duplicate_column',
+                HINT = 'The view customers has a column of that name: give it another name in a view.';
+        END IF;
+    END LOOP;
+    IF (SELECT count(DISTINCT d) <> count(*) FROM unnest(s.dimensions) d) THEN
+        RAISE EXCEPTION 'a dimension is given twice: %', s.dimensions USING ERRCODE = 'duplicate_column',
+            HINT = 'Name each once.';
+    END IF;
+
+    IF s.products IS NOT NULL THEN
+        PERFORM rfm.check_relation(s.products, 'products');
+        PERFORM rfm.check_column(s.products, 'product_id', 'id');
+        PERFORM rfm.check_column(s.products, 'category', 'text');
+        PERFORM rfm.check_column(s.products, 'brand', 'text', true);
+        PERFORM rfm.check_column(s.products, 'name', 'text', true);
+        PERFORM rfm.check_column(s.products, 'cost', 'amount', true);
+        PERFORM rfm.check_column(s.order_lines, 'product_id', 'id');
+        PERFORM rfm.check_same_id(s.products, 'product_id', s.order_lines, 'product_id');
+    END IF;
+
+    IF s.visits IS NOT NULL THEN
+        PERFORM rfm.check_relation(s.visits, 'visits');
+        PERFORM rfm.check_column(s.visits, 'customer_id', 'id');
+        PERFORM rfm.check_column(s.visits, 'session_id', 'id');
+        PERFORM rfm.check_column(s.visits, 'visited_at', 'time');
+        PERFORM rfm.check_same_id(s.visits, 'customer_id', s.order_lines, 'customer_id');
+    END IF;
+END $$;
+
+CREATE FUNCTION rfm.settled_text(value anyelement) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
+    SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+BEGIN
+    RETURN value::text;
+END $$;
+
+COMMENT ON FUNCTION rfm.settled_text(anyelement) IS 'Internal. A value as text, the same in sessions of all settings; times in UTC.';
+
+CREATE FUNCTION rfm.text_sql(value text, type regtype) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format(CASE WHEN (SELECT t.typcategory IN ('S', 'E', 'B') FROM pg_type t WHERE t.oid = type)
+                            OR type IN ('int2'::regtype, 'int4', 'int8', 'numeric', 'uuid', 'jsonb', 'json', 'inet', 'cidr')
+                       THEN '%s::text' ELSE 'rfm.settled_text(%s)' END, value);
+END $$;
+
+COMMENT ON FUNCTION rfm.text_sql(text, regtype) IS 'Internal. SQL of a value, which is SQL of the type given, as text that does not follow the session.';
+
+CREATE OR REPLACE FUNCTION rfm.text_column(relation regclass, column_name text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN rfm.column_type(relation, column_name) IS NULL THEN 'NULL::text'
+                ELSE rfm.text_sql(format('x.%I', column_name), rfm.column_type(relation, column_name)) || ' COLLATE "C"' END;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.dimension_column(relation regclass, column_name text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actual regtype := rfm.column_type(relation, column_name);
+BEGIN
+    RETURN format(CASE
+        WHEN actual IN ('int2'::regtype, 'int4', 'int8', 'bool', 'uuid') THEN 'x.%1$I::%2$s'
+        WHEN actual IN ('numeric'::regtype, 'float8') THEN 'CASE WHEN x.%1$I NOT IN (''NaN'', ''Infinity'', ''-Infinity'') THEN x.%1$I::%2$s END'
+        WHEN actual IN ('date'::regtype, 'timestamp', 'timestamptz') THEN 'CASE WHEN isfinite(x.%1$I) THEN x.%1$I::%2$s END'
+        -- text since 1.0.0: a column of a view keeps its type
+        WHEN actual = 'float4'::regtype THEN 'CASE WHEN x.%1$I NOT IN (''NaN'', ''Infinity'', ''-Infinity'') THEN %3$s END COLLATE "C"'
+        ELSE '%3$s COLLATE "C"' END, column_name, actual, rfm.text_sql(format('x.%I', column_name), actual));
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.dimension_text(relation regclass, column_name text, time_zone text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    actual regtype := rfm.column_type(relation, column_name);
+BEGIN
+    -- the same text in sessions of every DateStyle, TimeZone and extra_float_digits
+    RETURN format(CASE
+        WHEN actual IN ('date'::regtype, 'timestamp') THEN 'replace(to_jsonb(c.%1$I) #>> ''{}'', ''T'', '' '')'
+        WHEN actual = 'timestamptz'::regtype THEN 'replace(to_jsonb(c.%1$I AT TIME ZONE %2$L) #>> ''{}'', ''T'', '' '')'
+        WHEN actual = 'float8'::regtype THEN 'c.%1$I::numeric::text'
+        ELSE 'c.%1$I::text' END, column_name, time_zone);
+END $$;
+
 -- 66_tracking: what records changes reads transition tables or nothing
 
 CREATE FUNCTION rfm.recorder_guard(changes text) RETURNS text

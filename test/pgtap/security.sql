@@ -404,10 +404,10 @@ ROLLBACK;
 -- ---------- sessions with hostile settings, and with temporary relations and types that shadow ours
 
 CREATE SCHEMA dims;
-CREATE TABLE dims.accounts (customer_id text, channel text, signed_up_at date, f4 float4, f8 float8, span interval, at timestamptz, day date, bytes bytea, cash money, range numrange, list text[]);
+CREATE TABLE dims.accounts (customer_id text, channel text, signed_up_at date, f4 float4, f8 float8, span interval, at timestamptz, day date, bytes bytea, range numrange, times tstzrange, list text[]);
 INSERT INTO dims.accounts SELECT 'SECRET-' || i, 'web', '2022-01-01', i / 7.0, i / 3.0, make_interval(months => -i, days => i, secs => i / 7.0), '2023-01-01Z'::timestamptz + i * interval '1.7 hours',
-	'2023-02-03', decode(lpad(to_hex(i), 4, '0'), 'hex') || '\x5c00'::bytea, i, numrange(i, i + 1.5), ARRAY[NULL, 'NULL', 'a\b', i::text] FROM generate_series(1, 30) i;
-\set settings 'as_of => \'2023-12-01 12:00\', time_zone => \'America/New_York\', lookback => \'1 year 2 months 3 days\', dimensions => \'{f8,at,day}\', excluded_statuses => ARRAY[E\'a\\\\b\', \'NULL\']'
+	'2023-02-03', decode(lpad(to_hex(i), 4, '0'), 'hex') || '\x5c00'::bytea, numrange(i, i + 1.5), tstzrange('2023-01-01Z', '2023-01-01Z'::timestamptz + i * interval '7 hours'), ARRAY[NULL, 'NULL', 'a\b', i::text] FROM generate_series(1, 30) i;
+\set settings 'as_of => \'2023-12-01 12:00\', time_zone => \'America/New_York\', lookback => \'1 year 2 months 3 days\', dimensions => \'{f4,f8,at,day,span,bytes,range,times,list}\', excluded_statuses => ARRAY[E\'a\\\\b\', \'NULL\']'
 SELECT rfm.create_model('plain_' || storage, 'base.lines', 'dims.accounts', 'base.products', 'base.visits', storage => storage, :settings) FROM unnest('{table,materialized,view}'::text[]) storage;
 -- What a session reads of a model, copied in that session.
 CREATE FUNCTION public.copy(model text, target text) RETURNS void LANGUAGE plpgsql AS $$
