@@ -622,6 +622,154 @@ BEGIN
     END IF;
 END $$;
 
+-- 86_check: ids are compared by bytes, whatever their collation
+
+CREATE OR REPLACE FUNCTION rfm.model_findings(model text) RETURNS SETOF rfm.finding
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    s         rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    f         rfm.finding;
+    stored    boolean := rfm.model_relation(model, 'profiles') IS NOT NULL;
+    pending   boolean;
+    -- of the lines of one reason
+    reason    int;
+    status    text;
+    lines     numeric;
+    orders    numeric;
+    customers numeric;
+    amount    numeric;
+    an_order  text;
+    customer  text;
+    as_of     timestamptz;
+    since     timestamptz;
+    profiles  text;
+    broken    boolean := false;
+    -- lines, orders, customers and money: of all lines; of those that count; as the model computes them; as it shows them
+    total     numeric[] := array_fill(0::numeric, '{4}');
+    plain     numeric[] := array_fill(0::numeric, '{4}');
+    fresh     numeric[];
+    shown     numeric[];
+    changed   bigint := 0;
+    one       text;
+BEGIN
+    PERFORM rfm.check_contract(s);
+    pending := rfm.settings_pending(model, s);
+    IF stored THEN
+        EXECUTE format('SELECT as_of FROM %I.snapshot', model) INTO as_of;
+    END IF;
+    IF as_of IS NULL THEN
+        EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
+    END IF;
+    since := coalesce((as_of AT TIME ZONE s.time_zone - s.lookback) AT TIME ZONE s.time_zone, '-infinity');
+
+    -- money, lines, orders and customers by reason
+    FOR reason, status, lines, orders, customers, amount, an_order, customer IN EXECUTE rfm.reconciliation_query(s) USING as_of, since, now() LOOP
+        total := ARRAY[total[1] + lines, total[2] + orders, total[3] + customers, total[4] + amount];
+        IF reason >= 11 THEN
+            plain := ARRAY[plain[1] + CASE reason WHEN 12 THEN lines ELSE 0 END, plain[2] + CASE reason WHEN 12 THEN orders ELSE 0 END,
+                           plain[3] + customers, plain[4] + amount];
+        END IF;
+        broken := broken OR reason = 1;
+        f.severity := CASE WHEN reason = 1 THEN 'error' WHEN reason IN (3, 6, 9) THEN 'warning' ELSE 'note' END;
+        f.finding := format('%s: lines %s, orders %s, customers %s, amount %s', CASE reason
+            WHEN 12 THEN 'in the segments'
+            WHEN 11 THEN 'in their revenue only, refunds'
+            WHEN 10 THEN 'left out, no purchase in the window'
+            WHEN 9 THEN 'left out, customers with refunds only'
+            WHEN 8 THEN 'left out, before the window'
+            WHEN 7 THEN 'left out, at or after as_of'
+            WHEN 6 THEN 'left out, in the future'
+            WHEN 5 THEN format('left out, status %L', status)
+            WHEN 4 THEN 'left out, voided before as_of'
+            WHEN 3 THEN 'left out, without order_id, ordered_at or amount'
+            WHEN 2 THEN 'left out, without customer_id'
+            ELSE 'amount not finite or out of range, or ordered_at infinite' END,
+            lines, orders, customers, trim_scale(amount));
+        f.count := lines::bigint;
+        f.example := CASE WHEN reason IN (9, 10) OR an_order IS NULL THEN 'customer_id ' || customer ELSE 'order_id ' || an_order END;
+        f.what_to_do := CASE reason
+            WHEN 12 THEN 'Nothing: these are the customers.'
+            WHEN 11 THEN 'Nothing: a refund lowers the revenue and is no order.'
+            WHEN 10 THEN 'Nothing: they bought before the window; lookback sets its length.'
+            WHEN 9 THEN 'Look for their purchases: without one they are no customers.'
+            WHEN 8 THEN 'Nothing: lookback leaves older lines out.'
+            WHEN 7 THEN CASE WHEN s.as_of IS NULL THEN 'Nothing: the next refresh counts them.' ELSE 'Set a later as_of if they shall count.' END
+            WHEN 6 THEN 'Correct their dates, or wait: they count from their date on.'
+            WHEN 5 THEN 'Nothing, if this status shall not count; excluded_statuses sets it.'
+            WHEN 4 THEN 'Nothing: voided_at takes them out.'
+            WHEN 3 THEN 'Complete them, or leave them out in the view of the order lines.'
+            WHEN 2 THEN 'Give them a customer, or accept that their money belongs to nobody.'
+            ELSE 'Correct these lines: until then a refresh fails.' END;
+        RETURN NEXT f;
+    END LOOP;
+
+    RETURN QUERY SELECT 'warning', 'no customer has a purchase in the window', 0::bigint, NULL::text,
+        'Compare as_of, lookback, time_zone and excluded_statuses with the lines.' WHERE plain[3] = 0 AND total[1] > 0;
+
+    IF pending THEN
+        RETURN QUERY SELECT 'note', 'changed settings, or contract relations, are not yet in force', 1::bigint, NULL::text,
+            'Refresh the model; only then is it compared with the lines.';
+    ELSIF NOT broken THEN
+        IF stored THEN
+            profiles := rfm.profiles_at_query(model, s, as_of);
+            IF profiles IS NOT NULL THEN
+                EXECUTE format($q$
+                    SELECT ARRAY[coalesce(sum(f.lines), 0), coalesce(sum(f.orders), 0), count(*) FILTER (WHERE f.orders > 0),
+                                 coalesce(sum(f.revenue) FILTER (WHERE f.orders > 0), 0)],
+                           count(*) FILTER (WHERE d.differs), min(coalesce(f.customer_id, p.customer_id)::text COLLATE "C") FILTER (WHERE d.differs)
+                    FROM (SELECT * FROM (%1$s) q WHERE q.customer_id IS NOT NULL) f
+                    FULL JOIN (SELECT * FROM %2$I.profiles p WHERE p.customer_id IS NOT NULL) p ON p.customer_id = f.customer_id
+                    CROSS JOIN LATERAL (SELECT (f.customer_id, f.first_order_at, f.second_order_at, f.last_order_at, f.orders, f.lines, f.revenue, f.first_product_id)
+                        IS DISTINCT FROM (p.customer_id, p.first_order_at, p.second_order_at, p.last_order_at, p.orders, p.lines, p.revenue, p.first_product_id)) d(differs)
+                    $q$, profiles, model) INTO fresh, changed, one;
+            END IF;
+            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
+                ' FROM %I.profiles WHERE customer_id IS NOT NULL AND orders > 0', model) INTO shown;
+        ELSE
+            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
+                ' FROM %I.customers', model) INTO shown;
+        END IF;
+        fresh := coalesce(fresh, shown);
+        IF fresh <> plain THEN
+            RETURN QUERY SELECT 'error', format('the model does not reconcile with the lines: lines %s, orders %s, customers %s, amount %s more than counted here',
+                    fresh[1] - plain[1], fresh[2] - plain[2], fresh[3] - plain[3], trim_scale(fresh[4] - plain[4])),
+                (fresh[1] - plain[1])::bigint, NULL::text, 'CALL rfm.refresh(model, full_rebuild => true); if it stays, report it as an error of rfm_segments.';
+        ELSIF changed > 0 THEN
+            RETURN QUERY SELECT 'warning', format('customers whose lines have changed since the last refresh; the snapshot shows: lines %s, orders %s, customers %s, amount %s',
+                shown[1], shown[2], shown[3], trim_scale(shown[4])), changed, 'customer_id ' || one, 'Refresh the model.';
+        ELSE
+            RETURN QUERY SELECT 'note', format('reconciled, all lines: lines %s, orders %s, customers %s, amount %s',
+                total[1], total[2], total[3], trim_scale(total[4])), total[1]::bigint, NULL::text, 'Nothing: every line is accounted for.';
+        END IF;
+    END IF;
+
+    -- ids
+    RETURN QUERY EXECUTE format('SELECT ''warning'', ''orders of several customers'', count(*), ''order_id '' || min(o.id::text COLLATE "C"),'
+        ' ''Make order_id unique, for example by a prefix for each shop: until then such an order counts once for each customer.'''
+        ' FROM (SELECT x.id FROM (SELECT %s AS id, %s AS customer_id FROM %s x WHERE x.customer_id IS NOT NULL AND x.order_id IS NOT NULL GROUP BY 1, 2) x'
+        ' GROUP BY x.id HAVING count(*) > 1) o HAVING count(*) > 0',
+        rfm.id_column(s.order_lines, 'order_id'), rfm.id_column(s.order_lines, 'customer_id'), s.order_lines);
+    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.accounts, 'customer_id');
+    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.products, 'product_id');
+    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'customer_id', s.accounts, 'Add the accounts: such a customer has no channel and no dimensions.');
+    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'product_id', s.products, 'Add the products: such a line has no category and no cost.');
+    RETURN QUERY SELECT * FROM rfm.status_findings(s);
+
+    -- scores
+    IF stored OR NOT broken THEN
+        EXECUTE format('SELECT (s.as_of AT TIME ZONE %L)::date - max(c.last_order_at AT TIME ZONE %1$L)::date FROM %2$I.overview s, %2$I.customers c GROUP BY s.as_of',
+            s.time_zone, model) INTO changed;
+        IF changed > 90 THEN
+            RETURN QUERY SELECT 'warning', 'days from the newest purchase to as_of: by then everyone hibernates', changed, NULL::text,
+                'Look whether the load of the order lines still runs; for a static export set as_of.';
+        END IF;
+        RETURN QUERY SELECT * FROM rfm.axis_findings(model);
+    END IF;
+    IF stored THEN
+        RETURN QUERY SELECT * FROM rfm.age_findings(model, s, as_of);
+    END IF;
+END $$;
+
 -- 88_schedule: the same hint in sessions with other settings
 
 CREATE OR REPLACE FUNCTION rfm.require_pg_cron(model text, cron text) RETURNS void
