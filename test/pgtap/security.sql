@@ -503,6 +503,67 @@ RESET ROLE;
 SELECT is_empty($$SELECT c.model, c.routine, c.state, c.told FROM (SELECT m.model, k.routine, a.* FROM rfm.models m CROSS JOIN LATERAL calls('rfm', jsonb_build_object('model', m.model)) k
 	CROSS JOIN LATERAL attempt(k.command) a WHERE k.routine !~ '^drop_' AND m.model LIKE 'plain%') c WHERE c.state LIKE 'XX%'$$, 'no function ends in an internal error');
 
+-- ---------- event triggers of others: an audit, and one that hands over to a group all that is made
+
+CREATE ROLE sec_group;
+GRANT sec_group TO sec_owner;
+SELECT format('GRANT CREATE ON DATABASE %I TO sec_group', current_database()) \gexec
+GRANT USAGE ON SCHEMA base TO sec_group;
+GRANT SELECT, TRIGGER ON base.lines TO sec_group;
+CREATE TABLE public.audit (event text, tag text, object text);
+CREATE FUNCTION public.audit() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	IF TG_EVENT = 'sql_drop' THEN
+		INSERT INTO public.audit SELECT TG_EVENT, TG_TAG, object_identity FROM pg_event_trigger_dropped_objects();
+	ELSE
+		INSERT INTO public.audit SELECT TG_EVENT, TG_TAG, object_identity FROM pg_event_trigger_ddl_commands();
+	END IF;
+END $$;
+CREATE FUNCTION public.hand_over() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+	made record;
+BEGIN
+	FOR made IN SELECT * FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag ~ '^CREATE (SCHEMA|TABLE|VIEW|MATERIALIZED VIEW|FUNCTION)' AND c.schema_name IS DISTINCT FROM 'pg_temp' LOOP
+		EXECUTE format('ALTER %s %s OWNER TO sec_group', made.object_type, made.object_identity);
+	END LOOP;
+END $$;
+CREATE EVENT TRIGGER audit_end ON ddl_command_end EXECUTE FUNCTION public.audit();
+CREATE EVENT TRIGGER audit_drop ON sql_drop EXECUTE FUNCTION public.audit();
+CREATE EVENT TRIGGER hand_over ON ddl_command_end EXECUTE FUNCTION public.hand_over();
+ALTER EVENT TRIGGER hand_over DISABLE;
+CREATE TEMP TABLE watched AS SELECT ''::text AS command, ''::text AS state, ''::text AS told LIMIT 0;
+GRANT ALL ON watched TO sec_owner;
+CREATE FUNCTION public.watch() RETURNS void LANGUAGE sql AS $$
+	INSERT INTO watched SELECT c.command, a.* FROM unnest('{table,materialized,view}'::text[]) storage
+	CROSS JOIN LATERAL unnest(ARRAY['SELECT rfm.create_model(%1$L, ''base.lines'', storage => %2$L)', 'SELECT rfm.track_changes(%1$L, ''base.lines'', ''customer_id'')',
+		'CALL rfm.refresh(%1$L)', 'SELECT rfm.configure_model(%1$L, rules => ''classic'')', 'CALL rfm.refresh(%1$L, true)', 'SELECT rfm.grant_read(%1$L, ''sec_reader'')',
+		'SELECT rfm.check_model(%1$L)', 'SELECT rfm.drop_model(%1$L)']) WITH ORDINALITY c(command, i)
+	CROSS JOIN LATERAL attempt(format(c.command, 'watched_' || storage, storage)) a WHERE storage = 'table' OR c.command !~ 'track_changes' $$;
+SET ROLE sec_owner;
+SELECT watch();
+RESET ROLE;
+SELECT set_has('SELECT DISTINCT event, object FROM audit', $$SELECT event, 'watched_' || storage || '.customers' FROM unnest('{ddl_command_end,sql_drop}'::text[]) event, unnest('{table,materialized,view}'::text[]) storage$$,
+	'an audit sees what is made and dropped');
+ALTER EVENT TRIGGER hand_over ENABLE;
+SET ROLE sec_owner;
+SELECT watch();
+RESET ROLE;
+SELECT is_empty('SELECT * FROM watched WHERE state <> ''done''', 'and no call fails by them');
+SELECT is((SELECT count(*)::int FROM watched), 44, 'of those that make and drop');
+DROP EVENT TRIGGER hand_over;
+-- One that goes by the search_path of the session stops what is made, and nothing is left.
+CREATE OR REPLACE FUNCTION public.audit() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO audit VALUES (TG_EVENT, TG_TAG);
+END $$;
+GRANT INSERT ON public.audit TO PUBLIC;
+SET ROLE sec_owner;
+SELECT throws_ok('SELECT rfm.create_model(''watched'', ''base.lines'')', '42P01', 'relation "audit" does not exist', 'a trigger that relies on the search_path of the session is told so');
+RESET ROLE;
+DROP EVENT TRIGGER audit_end;
+DROP EVENT TRIGGER audit_drop;
+SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspname LIKE 'watched%'$$, 'and nothing is left');
+
 -- ---------- the schema of the extension
 
 SELECT rfm.drop_model(model) FROM rfm.models;
@@ -536,5 +597,5 @@ SELECT lives_ok('DROP EXTENSION rfm_segments', 'and drops it');
 RESET ROLE;
 
 SELECT * FROM finish();
-DROP OWNED BY sec_owner, sec_reader, sec_stranger, sec_mallory CASCADE;
-DROP ROLE sec_owner, sec_reader, sec_stranger, sec_mallory;
+DROP OWNED BY sec_owner, sec_reader, sec_stranger, sec_mallory, sec_group CASCADE;
+DROP ROLE sec_owner, sec_reader, sec_stranger, sec_mallory, sec_group;
