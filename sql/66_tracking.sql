@@ -145,7 +145,7 @@ COMMENT ON FUNCTION rfm.recorder(text, int) IS 'Internal. The trigger function t
 -- A trigger that somebody else made may lack transition tables, and then a view of the session would take their place and
 -- run with the rights of the owner. A session with a relation of these names is rare: for it everything counts as changed.
 CREATE FUNCTION rfm.recorder_guard(changes text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN format($body$
     IF to_regclass('pg_temp.changed_rows') IS NOT NULL OR to_regclass('pg_temp.old_rows') IS NOT NULL THEN

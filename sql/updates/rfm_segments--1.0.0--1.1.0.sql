@@ -241,7 +241,7 @@ END $$;
 -- 66_tracking: what records changes reads transition tables or nothing
 
 CREATE FUNCTION rfm.recorder_guard(changes text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN format($body$
     IF to_regclass('pg_temp.changed_rows') IS NOT NULL OR to_regclass('pg_temp.old_rows') IS NOT NULL THEN
