@@ -43,7 +43,7 @@ BEGIN
         WHEN 'id' THEN actual IN ('int2'::regtype, 'int4', 'int8', 'uuid', 'text', 'varchar')
         WHEN 'time' THEN actual IN ('timestamptz'::regtype, 'timestamp', 'date')
         WHEN 'amount' THEN actual IN ('numeric'::regtype, 'int2', 'int4', 'int8', 'float4', 'float8')
-        WHEN 'text' THEN (SELECT typcategory IN ('S', 'E', 'N', 'B') FROM pg_type WHERE oid = actual) END) THEN
+        WHEN 'text' THEN actual <> 'money'::regtype AND (SELECT typcategory IN ('S', 'E', 'N', 'B') FROM pg_type WHERE oid = actual) END) THEN
         RAISE EXCEPTION 'column % of relation % has type %', column_name, relation, actual USING ERRCODE = 'datatype_mismatch',
             HINT = format('Expected is %s. Cast it in a view.', expected);
     END IF;
@@ -114,6 +114,10 @@ BEGIN
             RAISE EXCEPTION 'relation % has no column %', s.accounts, quote_ident(dimension) USING ERRCODE = 'undefined_column',
                 HINT = 'Dimensions are columns of the relation accounts.';
         END IF;
+        IF rfm.column_type(s.accounts, dimension) = 'money'::regtype THEN
+            RAISE EXCEPTION 'dimension % has type money', quote_ident(dimension) USING ERRCODE = 'datatype_mismatch',
+                HINT = 'What it reads as follows lc_monetary of the session. Cast it to numeric in a view.';
+        END IF;
         IF dimension = ANY (rfm.own_columns()) THEN
             RAISE EXCEPTION 'a dimension cannot be called %', quote_ident(dimension) USING ERRCODE = 'duplicate_column',
                 HINT = 'The view customers has a column of that name: give it another name in a view.';
@@ -165,11 +169,29 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.id_column(regclass, text) IS 'Internal. SQL of an id column of relation x, below domains; NULL::bigint without it.';
 
+-- An interval, a range of times or an array of such reads differently in sessions of other settings.
+CREATE FUNCTION rfm.settled_text(value anyelement) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
+    SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
+BEGIN
+    RETURN value::text;
+END $$;
+COMMENT ON FUNCTION rfm.settled_text(anyelement) IS 'Internal. A value as text, the same in sessions of all settings; times in UTC.';
+
+CREATE FUNCTION rfm.text_sql(value text, type regtype) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format(CASE WHEN (SELECT t.typcategory IN ('S', 'E', 'B') FROM pg_type t WHERE t.oid = type)
+                            OR type IN ('int2'::regtype, 'int4', 'int8', 'numeric', 'uuid', 'jsonb', 'json', 'inet', 'cidr')
+                       THEN '%s::text' ELSE 'rfm.settled_text(%s)' END, value);
+END $$;
+COMMENT ON FUNCTION rfm.text_sql(text, regtype) IS 'Internal. SQL of a value, which is SQL of the type given, as text that does not follow the session.';
+
 CREATE FUNCTION rfm.text_column(relation regclass, column_name text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN CASE WHEN rfm.column_type(relation, column_name) IS NULL THEN 'NULL::text'
-                ELSE format('x.%I::text COLLATE "C"', column_name) END;
+                ELSE rfm.text_sql(format('x.%I', column_name), rfm.column_type(relation, column_name)) || ' COLLATE "C"' END;
 END $$;
 COMMENT ON FUNCTION rfm.text_column(regclass, text) IS 'Internal. SQL of a text column of relation x; NULL::text without it.';
 
@@ -193,7 +215,9 @@ BEGIN
         WHEN actual IN ('int2'::regtype, 'int4', 'int8', 'bool', 'uuid') THEN 'x.%1$I::%2$s'
         WHEN actual IN ('numeric'::regtype, 'float8') THEN 'CASE WHEN x.%1$I NOT IN (''NaN'', ''Infinity'', ''-Infinity'') THEN x.%1$I::%2$s END'
         WHEN actual IN ('date'::regtype, 'timestamp', 'timestamptz') THEN 'CASE WHEN isfinite(x.%1$I) THEN x.%1$I::%2$s END'
-        ELSE 'x.%1$I::text COLLATE "C"' END, column_name, actual);
+        -- text since 1.0.0: a column of a view keeps its type
+        WHEN actual = 'float4'::regtype THEN 'CASE WHEN x.%1$I NOT IN (''NaN'', ''Infinity'', ''-Infinity'') THEN %3$s END COLLATE "C"'
+        ELSE '%3$s COLLATE "C"' END, column_name, actual, rfm.text_sql(format('x.%I', column_name), actual));
 END $$;
 COMMENT ON FUNCTION rfm.dimension_column(regclass, text) IS 'Internal. SQL of a dimension of relation x, as text unless its type is plain; NULL for NaN and infinity.';
 
@@ -443,7 +467,7 @@ CREATE FUNCTION rfm.registered_sql(settings rfm.settings, is_unique boolean DEFA
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
-        ELSE format('(SELECT count(*) FROM (SELECT 1 FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
+        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
                     CASE WHEN NOT is_unique THEN ' GROUP BY ' || rfm.id_column(settings.accounts, 'customer_id') END) END;
 END $$;
 COMMENT ON FUNCTION rfm.registered_sql(rfm.settings, boolean) IS 'Internal. SQL of the number of accounts; NULL without accounts.';

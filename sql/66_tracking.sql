@@ -144,6 +144,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.recorder(text, int) IS 'Internal. The trigger function that records the changes of a tracked relation; NULL when there is none.';
 
+-- A trigger that somebody else made may lack transition tables, and then a view of the session would take their place and
+-- run with the rights of the owner. A session with a relation of these names is rare: for it everything counts as changed.
+CREATE FUNCTION rfm.recorder_guard(changes text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN format($body$
+    IF to_regclass('pg_temp.changed_rows') IS NOT NULL OR to_regclass('pg_temp.old_rows') IS NOT NULL THEN
+        INSERT INTO %s VALUES (TG_RELID, true);
+        RETURN NULL;
+    END IF;$body$, changes);
+END $$;
+COMMENT ON FUNCTION rfm.recorder_guard(text) IS
+    'Internal. PL/pgSQL by which a function that records changes reads nothing that passes for its transition tables.';
+
 -- A statement on up to a thousand rows costs one row, with every id it met, some perhaps twice: finding the distinct ones
 -- would cost the writer more than the rest. Greater ones cost one for each thousand customers; texts can be long, so that
 -- their bytes count. A column that was renamed or changed its type must not stop those who write to its table: then
@@ -194,9 +208,9 @@ BEGIN
     -- SECURITY DEFINER: who writes to the table needs no rights on the model, and runs nothing of its owner with his own.
     IF to_regclass(%1$L) IS NULL THEN
         RETURN NULL;
-    END IF;%3$s
+    END IF;%4$s%3$s
     RETURN NULL;
-END $body$, changes, id_type, record);
+END $body$, changes, id_type, record, rfm.recorder_guard(changes));
 END $$;
 COMMENT ON FUNCTION rfm.recorder_body(text, regclass, name, text) IS 'Internal. The body of the trigger function that records the changes of a tracked relation.';
 
@@ -365,6 +379,38 @@ END $$;
 COMMENT ON FUNCTION rfm.check_tracking(text, rfm.settings, regclass, name) IS
     'Internal. Refuses a relation whose changes a model cannot track, saying why and what to do.';
 
+CREATE FUNCTION rfm.make_recorder(model text, tracked_id int, body text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L',
+        model, 'record_changes_' || tracked_id, body);
+END $$;
+COMMENT ON FUNCTION rfm.make_recorder(text, int, text) IS 'Internal. Makes a function that records changes, or gives it another body.';
+
+-- Those of 1.0.0 had no guard. Triggers stay, and what was recorded; one that is out of date otherwise is left to track_changes.
+CREATE FUNCTION rfm.update_recorders(model text, settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id_type         text := rfm.id_type(settings.order_lines, 'customer_id');
+    id              int;
+    relation        regclass;
+    customer_column name;
+    body            text;
+BEGIN
+    IF rfm.model_relation(model, 'tracked') IS NULL THEN
+        RETURN;
+    END IF;
+    FOR id, relation, customer_column IN EXECUTE format('SELECT t.tracked_id, t.relation, t.customer_column FROM %I.tracked t', model) LOOP
+        body := rfm.recorder_body(model, relation, customer_column, id_type);
+        IF EXISTS (SELECT FROM pg_proc p WHERE p.oid = rfm.recorder(model, id)
+                   AND p.prosrc = replace(body, rfm.recorder_guard(format('%I.changes', model)), '')) THEN
+            PERFORM rfm.make_recorder(model, id, body);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION rfm.update_recorders(text, rfm.settings) IS
+    'Internal. Gives the functions that record changes of a model, made by an earlier version, the body of this one.';
+
 CREATE FUNCTION rfm.add_tracking(model text, relation regclass, customer_column name) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -393,8 +439,8 @@ BEGIN
         END IF;
         EXECUTE format('INSERT INTO %I.tracked (relation, customer_column) VALUES ($1, $2) RETURNING tracked_id', model)
             INTO id USING relation, customer_column;
+        PERFORM rfm.make_recorder(model, id, body);
         name := format('%I.%I()', model, 'record_changes_' || id);
-        EXECUTE format('CREATE FUNCTION %s RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %L', name, body);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', name);
         EXECUTE format('COMMENT ON FUNCTION %s IS %L', name, format(
             'Internal. Records which customers a statement on %s changed, with the rights of the owner of the model.', relation));

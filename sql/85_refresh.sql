@@ -191,6 +191,7 @@ BEGIN
     before := rfm.propagate_ddl(settings, 'off');
     PERFORM rfm.make_functions(model, settings, grouped);
     PERFORM rfm.propagate_ddl(settings, before);
+    PERFORM rfm.update_recorders(model, settings);
     PERFORM rfm.grant_reading(model, readers);
     PERFORM rfm.comment_model(model);
     EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
@@ -619,7 +620,9 @@ BEGIN
     contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
     reason := coalesce(reason, state.reason);
 
-    EXECUTE format('WITH taken AS (DELETE FROM %I.changes RETURNING *), ids AS ('
+    -- of tables that are not tracked somebody else has recorded something
+    EXECUTE format('WITH gone AS (DELETE FROM %1$I.changes RETURNING *), taken AS ('
+        ' SELECT g.* FROM gone g WHERE g.relation IN (SELECT f FROM %1$I.tracked t, rfm.partition_family(t.relation) f)), ids AS ('
         ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
         ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
         ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'

@@ -348,8 +348,8 @@ BEGIN
     -- ids
     RETURN QUERY EXECUTE format('SELECT ''warning'', ''orders of several customers'', count(*), ''order_id '' || min(o.id::text COLLATE "C"),'
         ' ''Make order_id unique, for example by a prefix for each shop: until then such an order counts once for each customer.'''
-        ' FROM (SELECT %s AS id FROM (SELECT %s AS customer_id, x.order_id FROM %s x WHERE x.customer_id IS NOT NULL AND x.order_id IS NOT NULL GROUP BY 1, 2) x'
-        ' GROUP BY 1 HAVING count(*) > 1) o HAVING count(*) > 0',
+        ' FROM (SELECT x.id FROM (SELECT %s AS id, %s AS customer_id FROM %s x WHERE x.customer_id IS NOT NULL AND x.order_id IS NOT NULL GROUP BY 1, 2) x'
+        ' GROUP BY x.id HAVING count(*) > 1) o HAVING count(*) > 0',
         rfm.id_column(s.order_lines, 'order_id'), rfm.id_column(s.order_lines, 'customer_id'), s.order_lines);
     RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.accounts, 'customer_id');
     RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.products, 'product_id');

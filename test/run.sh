@@ -5,7 +5,7 @@
 #	make test ONLY=score	those with this name; a pattern such as ONLY='profile*' does, too
 #	make test KEEP=1		leaves the server running and says how to reach it
 #	make test-sanitize		those of pg_regress and pgTAP below a memory checker: see checker.sh
-#	make test-valgrind		those of pg_regress
+#	make test-valgrind		those of pg_regress that test the C core
 #
 #	test/sql/*.sql				pg_regress, in one database that has the extension
 #	test/isolation/specs/*.spec	the same, with several sessions
@@ -134,7 +134,10 @@ SQL
 
 step="a runner"
 export PG_CONFIG RFM_SOURCE_DIR=$source
-run_regress REGRESS $(chosen test/sql/*.sql)
+regress=(test/sql/*.sql)
+# which prints what create_model says, and that says how far it is when it takes seconds
+[ "$checker" != valgrind ] || regress=("${regress[@]%test/sql/report.sql}")
+run_regress REGRESS $(chosen "${regress[@]}")
 [ "$checker" = valgrind ] || {
 	run_regress ISOLATION $(chosen test/isolation/specs/*.spec)
 	run_tap $(chosen test/pgtap/*.sql) -- pg_prove --psql-bin test/fresh_psql

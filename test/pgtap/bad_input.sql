@@ -144,6 +144,8 @@ CREATE VIEW s.failing_accounts AS SELECT customer_id, (1 / (customer_id - custom
 CREATE VIEW s.text_products AS SELECT product_id::text, category FROM s.products;
 CREATE VIEW s.products_without_category AS SELECT product_id FROM s.products;
 CREATE VIEW s.money_products AS SELECT product_id, category, 1::money AS cost FROM s.products;
+CREATE VIEW s.money_accounts AS SELECT customer_id, 1::money AS cash FROM s.accounts;
+CREATE VIEW s.money_channels AS SELECT customer_id, 1::money AS channel FROM s.accounts;
 CREATE VIEW s.visits_without_session AS SELECT customer_id, visited_at FROM s.visits;
 CREATE VIEW s.text_visits AS SELECT customer_id::text, session_id, visited_at FROM s.visits;
 SELECT pg_temp.state() AS state \gset
@@ -159,6 +161,8 @@ FROM (VALUES
 	('products => ''s.products_without_category''', '42703', 'relation s.products_without_category has no column category'),
 	('products => ''s.text_products''', '42804', 'column product_id of relation s.text_products has type text, but product_id of s.lines has type integer'),
 	('products => ''s.money_products''', '42804', 'column cost of relation s.money_products has type money'),
+	('accounts => ''s.money_accounts'', dimensions => ''{cash}''', '42804', 'dimension cash has type money'),
+	('accounts => ''s.money_channels''', '42804', 'column channel of relation s.money_channels has type money'),
 	('visits => ''s.visits_without_session''', '42703', 'relation s.visits_without_session has no column session_id'),
 	('visits => ''s.text_visits''', '42804', 'column customer_id of relation s.text_visits has type text, but customer_id of s.lines has type integer'))
 	v(args, state, message);

@@ -5,7 +5,7 @@ SET client_min_messages = error;
 
 CREATE SCHEMA s;
 CREATE TABLE s.lines (customer_id int, order_id int, ordered_at timestamptz, amount numeric, status text, product_id int);
-CREATE TABLE s.accounts (customer_id int, channel text, signed_up_at date, country text, age smallint, mood money);
+CREATE TABLE s.accounts (customer_id int, channel text, signed_up_at date, country text, age smallint, mood interval);
 CREATE TABLE s.products (product_id int, category text);
 CREATE TABLE s.visits (customer_id int, session_id text, visited_at timestamptz);
 INSERT INTO s.lines

@@ -136,6 +136,43 @@ SELECT is((SELECT state FROM attempt('CREATE TRIGGER attack AFTER INSERT ON pg_t
 INSERT INTO bait VALUES ('SECRET-1');
 RESET ROLE;
 SELECT is(has_table_privilege('sec_reader', 'base.lines', 'SELECT'), false, 'and so gets no rights of the owner');
+-- The owner grants too much: then he does, but what the function reads is the transition tables of a statement or nothing.
+SET ROLE sec_owner;
+SELECT rfm.track_changes('shop', 'base.accounts', 'customer_id');
+SELECT rfm.track_changes('shop', 'base.products', NULL);
+SELECT rfm.track_changes('shop', 'base.visits', 'customer_id');
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA shop TO sec_reader;
+CALL rfm.refresh('shop');
+RESET ROLE;
+SET ROLE sec_reader;
+CREATE TRIGGER attack_row AFTER INSERT ON pg_temp.bait FOR EACH ROW EXECUTE FUNCTION shop.record_changes_1();
+CREATE TRIGGER attack_statement AFTER INSERT ON pg_temp.bait FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+CREATE TEMP VIEW old_rows AS TABLE pg_temp.changed_rows;
+CREATE TRIGGER attack_update AFTER UPDATE ON pg_temp.bait REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+INSERT INTO bait VALUES ('SECRET-2');
+UPDATE bait SET customer_id = customer_id;
+DROP VIEW old_rows, changed_rows;
+CREATE TEMP VIEW old_rows AS SELECT den.attack() AS customer_id;
+UPDATE bait SET customer_id = customer_id;
+DROP VIEW old_rows;
+SELECT throws_ok('INSERT INTO pg_temp.bait VALUES (''SECRET-2'')', '42P01', 'relation "changed_rows" does not exist', 'no transition table and nothing in its place');
+DROP TRIGGER attack_row ON pg_temp.bait;
+DROP TRIGGER attack_statement ON pg_temp.bait;
+CREATE TRIGGER attack_insert AFTER INSERT ON pg_temp.bait REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION shop.record_changes_1();
+INSERT INTO bait SELECT 'SECRET-' || i FROM generate_series(1, 40) i;
+RESET ROLE;
+SELECT is(has_table_privilege('sec_reader', 'base.lines', 'SELECT'), false, 'a reader who may call it gets no rights of the owner either');
+SELECT results_eq('SELECT everything, cardinality(customer_ids) FROM shop.changes', 'VALUES (true, NULL::int), (true, NULL), (true, NULL), (true, NULL), (false, 40)', 'he fills the list of changes');
+SET ROLE sec_owner;
+UPDATE base.lines SET amount = amount WHERE order_id = 'HIDDEN-1';
+CALL rfm.refresh('shop');
+RESET ROLE;
+SELECT results_eq('SELECT mode, reason FROM shop.refresh_log ORDER BY refresh_id DESC LIMIT 1', $$VALUES ('incremental', 'customers that changed or came due: 1')$$,
+	'and a refresh takes no notice of what no tracked table did');
+SELECT is_empty('TABLE shop.changes', 'but of the space');
+DROP TABLE pg_temp.bait;
+REVOKE EXECUTE ON FUNCTION shop.record_changes_1(), shop.record_changes_2(), shop.record_changes_3(), shop.record_changes_4() FROM sec_reader;
+SELECT state() AS before \gset
 -- what he may do with what he reads
 SET ROLE sec_reader;
 CREATE TEMP TABLE tried AS
@@ -367,10 +404,10 @@ ROLLBACK;
 -- ---------- sessions with hostile settings, and with temporary relations and types that shadow ours
 
 CREATE SCHEMA dims;
-CREATE TABLE dims.accounts (customer_id text, channel text, signed_up_at date, f4 float4, f8 float8, span interval, at timestamptz, day date, bytes bytea, cash money, range numrange, list text[]);
+CREATE TABLE dims.accounts (customer_id text, channel text, signed_up_at date, f4 float4, f8 float8, span interval, at timestamptz, day date, bytes bytea, range numrange, times tstzrange, list text[]);
 INSERT INTO dims.accounts SELECT 'SECRET-' || i, 'web', '2022-01-01', i / 7.0, i / 3.0, make_interval(months => -i, days => i, secs => i / 7.0), '2023-01-01Z'::timestamptz + i * interval '1.7 hours',
-	'2023-02-03', decode(lpad(to_hex(i), 4, '0'), 'hex') || '\x5c00'::bytea, i, numrange(i, i + 1.5), ARRAY[NULL, 'NULL', 'a\b', i::text] FROM generate_series(1, 30) i;
-\set settings 'as_of => \'2023-12-01 12:00\', time_zone => \'America/New_York\', lookback => \'1 year 2 months 3 days\', dimensions => \'{f8,at,day}\', excluded_statuses => ARRAY[E\'a\\\\b\', \'NULL\']'
+	'2023-02-03', decode(lpad(to_hex(i), 4, '0'), 'hex') || '\x5c00'::bytea, numrange(i, i + 1.5), tstzrange('2023-01-01Z', '2023-01-01Z'::timestamptz + i * interval '7 hours'), ARRAY[NULL, 'NULL', 'a\b', i::text] FROM generate_series(1, 30) i;
+\set settings 'as_of => \'2023-12-01 12:00\', time_zone => \'America/New_York\', lookback => \'1 year 2 months 3 days\', dimensions => \'{f4,f8,at,day,span,bytes,range,times,list}\', excluded_statuses => ARRAY[E\'a\\\\b\', \'NULL\']'
 SELECT rfm.create_model('plain_' || storage, 'base.lines', 'dims.accounts', 'base.products', 'base.visits', storage => storage, :settings) FROM unnest('{table,materialized,view}'::text[]) storage;
 -- What a session reads of a model, copied in that session.
 CREATE FUNCTION public.copy(model text, target text) RETURNS void LANGUAGE plpgsql AS $$
@@ -466,6 +503,67 @@ RESET ROLE;
 SELECT is_empty($$SELECT c.model, c.routine, c.state, c.told FROM (SELECT m.model, k.routine, a.* FROM rfm.models m CROSS JOIN LATERAL calls('rfm', jsonb_build_object('model', m.model)) k
 	CROSS JOIN LATERAL attempt(k.command) a WHERE k.routine !~ '^drop_' AND m.model LIKE 'plain%') c WHERE c.state LIKE 'XX%'$$, 'no function ends in an internal error');
 
+-- ---------- event triggers of others: an audit, and one that hands over to a group all that is made
+
+CREATE ROLE sec_group;
+GRANT sec_group TO sec_owner;
+SELECT format('GRANT CREATE ON DATABASE %I TO sec_group', current_database()) \gexec
+GRANT USAGE ON SCHEMA base TO sec_group;
+GRANT SELECT, TRIGGER ON base.lines TO sec_group;
+CREATE TABLE public.audit (event text, tag text, object text);
+CREATE FUNCTION public.audit() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+	IF TG_EVENT = 'sql_drop' THEN
+		INSERT INTO public.audit SELECT TG_EVENT, TG_TAG, object_identity FROM pg_event_trigger_dropped_objects();
+	ELSE
+		INSERT INTO public.audit SELECT TG_EVENT, TG_TAG, object_identity FROM pg_event_trigger_ddl_commands();
+	END IF;
+END $$;
+CREATE FUNCTION public.hand_over() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+	made record;
+BEGIN
+	FOR made IN SELECT * FROM pg_event_trigger_ddl_commands() c WHERE c.command_tag ~ '^CREATE (SCHEMA|TABLE|VIEW|MATERIALIZED VIEW|FUNCTION)' AND c.schema_name IS DISTINCT FROM 'pg_temp' LOOP
+		EXECUTE format('ALTER %s %s OWNER TO sec_group', made.object_type, made.object_identity);
+	END LOOP;
+END $$;
+CREATE EVENT TRIGGER audit_end ON ddl_command_end EXECUTE FUNCTION public.audit();
+CREATE EVENT TRIGGER audit_drop ON sql_drop EXECUTE FUNCTION public.audit();
+CREATE EVENT TRIGGER hand_over ON ddl_command_end EXECUTE FUNCTION public.hand_over();
+ALTER EVENT TRIGGER hand_over DISABLE;
+CREATE TEMP TABLE watched AS SELECT ''::text AS command, ''::text AS state, ''::text AS told LIMIT 0;
+GRANT ALL ON watched TO sec_owner;
+CREATE FUNCTION public.watch() RETURNS void LANGUAGE sql AS $$
+	INSERT INTO watched SELECT c.command, a.* FROM unnest('{table,materialized,view}'::text[]) storage
+	CROSS JOIN LATERAL unnest(ARRAY['SELECT rfm.create_model(%1$L, ''base.lines'', storage => %2$L)', 'SELECT rfm.track_changes(%1$L, ''base.lines'', ''customer_id'')',
+		'CALL rfm.refresh(%1$L)', 'SELECT rfm.configure_model(%1$L, rules => ''classic'')', 'CALL rfm.refresh(%1$L, true)', 'SELECT rfm.grant_read(%1$L, ''sec_reader'')',
+		'SELECT rfm.check_model(%1$L)', 'SELECT rfm.drop_model(%1$L)']) WITH ORDINALITY c(command, i)
+	CROSS JOIN LATERAL attempt(format(c.command, 'watched_' || storage, storage)) a WHERE storage = 'table' OR c.command !~ 'track_changes' $$;
+SET ROLE sec_owner;
+SELECT watch();
+RESET ROLE;
+SELECT set_has('SELECT DISTINCT event, object FROM audit', $$SELECT event, 'watched_' || storage || '.customers' FROM unnest('{ddl_command_end,sql_drop}'::text[]) event, unnest('{table,materialized,view}'::text[]) storage$$,
+	'an audit sees what is made and dropped');
+ALTER EVENT TRIGGER hand_over ENABLE;
+SET ROLE sec_owner;
+SELECT watch();
+RESET ROLE;
+SELECT is_empty('SELECT * FROM watched WHERE state <> ''done''', 'and no call fails by them');
+SELECT is((SELECT count(*)::int FROM watched), 44, 'of those that make and drop');
+DROP EVENT TRIGGER hand_over;
+-- One that goes by the search_path of the session stops what is made, and nothing is left.
+CREATE OR REPLACE FUNCTION public.audit() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO audit VALUES (TG_EVENT, TG_TAG);
+END $$;
+GRANT INSERT ON public.audit TO PUBLIC;
+SET ROLE sec_owner;
+SELECT throws_ok('SELECT rfm.create_model(''watched'', ''base.lines'')', '42P01', 'relation "audit" does not exist', 'a trigger that relies on the search_path of the session is told so');
+RESET ROLE;
+DROP EVENT TRIGGER audit_end;
+DROP EVENT TRIGGER audit_drop;
+SELECT is_empty($$SELECT nspname FROM pg_namespace WHERE nspname LIKE 'watched%'$$, 'and nothing is left');
+
 -- ---------- the schema of the extension
 
 SELECT rfm.drop_model(model) FROM rfm.models;
@@ -499,5 +597,5 @@ SELECT lives_ok('DROP EXTENSION rfm_segments', 'and drops it');
 RESET ROLE;
 
 SELECT * FROM finish();
-DROP OWNED BY sec_owner, sec_reader, sec_stranger, sec_mallory CASCADE;
-DROP ROLE sec_owner, sec_reader, sec_stranger, sec_mallory;
+DROP OWNED BY sec_owner, sec_reader, sec_stranger, sec_mallory, sec_group CASCADE;
+DROP ROLE sec_owner, sec_reader, sec_stranger, sec_mallory, sec_group;

@@ -29,7 +29,7 @@ CREATE VIEW cells_sets AS
 	FROM cells_settings s;
 CREATE VIEW cells_expected AS
 	WITH profiles AS MATERIALIZED (
-		SELECT s.*, as_of_date - u.last_order_date AS recency_days, u.orders, u.revenue
+		SELECT s.setting, s.rc, s.rf, s.fc, s.ff, s.mc, s.mf, as_of_date - u.last_order_date AS recency_days, u.orders, u.revenue
 		FROM cells_sets s, LATERAL rfm.unpack(s.profiles, s.zone) AS u(customer_id int, last_order_date date, orders bigint, revenue numeric)
 		WHERE u.orders > 0),
 	cuts AS (

@@ -84,10 +84,10 @@ BEGIN
 		known AS (
 			SELECT DISTINCT customer FROM typed WHERE "order" IS NOT NULL AND at IS NOT NULL AND amount IS NOT NULL),
 		"orders" AS (
-			SELECT customer, "order", min(at) AS at, max(at) AS until, coalesce((SELECT sum(r.amount) FROM line r
-					WHERE r.w AND r.customer IS NOT DISTINCT FROM p.customer AND r."order" = p."order"), 0) AS revenue,
-				(array_agg(product ORDER BY amount DESC, product %3$s))[1] AS product
-			FROM line p WHERE amount >= 0 GROUP BY 1, 2),
+			SELECT customer, "order", min(at) FILTER (WHERE amount >= 0) AS at, max(at) FILTER (WHERE amount >= 0) AS until,
+				coalesce(sum(amount) FILTER (WHERE w), 0) AS revenue,
+				(array_agg(product ORDER BY amount DESC, product %3$s) FILTER (WHERE amount >= 0))[1] AS product
+			FROM line GROUP BY 1, 2 HAVING bool_or(amount >= 0)),
 		ranked AS (SELECT *, row_number() OVER (PARTITION BY customer ORDER BY at, "order" %3$s) AS n FROM "orders"),
 		totals AS (
 			SELECT customer, max(at) FILTER (WHERE w AND amount >= 0) AS at, count(DISTINCT "order") FILTER (WHERE w AND amount >= 0) AS orders,

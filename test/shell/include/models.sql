@@ -3,20 +3,20 @@
 SET client_min_messages = error;
 CREATE SCHEMA base;
 CREATE TABLE base.lines (customer_id text, order_id int, ordered_at timestamp, amount float8, status text, product_id int);
-CREATE TABLE base.accounts (customer_id varchar, channel text, signed_up_at date, "Pays" text);
+CREATE TABLE base.accounts (customer_id varchar, channel text, signed_up_at date, "Pays" text, size real, age interval);
 CREATE TABLE base.products (product_id int, category text);
 CREATE TABLE base.visits (customer_id text, session_id int, visited_at timestamptz);
 INSERT INTO base.lines
 	SELECT 'c' || i * i % 83, i / 2, '2024-01-01'::timestamp - i * interval '9 hours', i * 1.07, CASE WHEN i % 9 = 0 THEN 'Returned' END, i % 7
 	FROM generate_series(1, 2000) i;
 INSERT INTO base.lines SELECT NULL, -i, '2023-12-01', 10, NULL, NULL FROM generate_series(1, 10) i;
-INSERT INTO base.accounts SELECT 'c' || i, CASE WHEN i % 3 > 0 THEN 'ch' || i % 3 END, '2020-01-01'::date + i, 'Ö' || i % 4 FROM generate_series(1, 90) i;
+INSERT INTO base.accounts SELECT 'c' || i, CASE WHEN i % 3 > 0 THEN 'ch' || i % 3 END, '2020-01-01'::date + i, 'Ö' || i % 4, i % 3 / 7.0, i % 4 * interval '1 month 2 days 03:04:05' FROM generate_series(1, 90) i;
 INSERT INTO base.products SELECT i, 'cat ' || i FROM generate_series(0, 6) i;
 INSERT INTO base.visits SELECT 'c' || i % 83, i / 3, '2023-06-01Z'::timestamptz + i * interval '5 hours' FROM generate_series(1, 900) i;
 SELECT rfm.create_model('in table', 'base.lines', 'base.accounts', 'base.products', 'base.visits', as_of => '2024-01-15',
 	time_zone => 'Europe/Berlin', dimensions => '{Pays}');
 SELECT rfm.create_model('Materialized', 'base.lines', 'base.accounts', 'base.products', 'base.visits', as_of => '2024-01-15',
-	storage => 'materialized', recency_fractions => '{0.3,0.6}');
+	storage => 'materialized', dimensions => '{size,age}', recency_fractions => '{0.3,0.6}');
 SELECT rfm.create_model('live', 'base.lines', 'base.accounts', as_of => '2024-01-15', storage => 'view', lookback => '1 year', rules => 'classic');
 CREATE SCHEMA look;
 CREATE TABLE look.order_items (id int, order_id int, user_id int, product_id int, status text, created_at timestamptz, sale_price float8);
