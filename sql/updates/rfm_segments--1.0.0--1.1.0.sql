@@ -1551,24 +1551,23 @@ DECLARE
     distributed boolean := rfm.is_distributed(s);
     as_of      timestamptz;
     query      text;
-    group_of   jsonb;
     found      jsonb;
+    name       text;
     line       record;
     -- of all lines, and of those that count
-    all_lines  bigint := 0;
+    all_lines  bigint;
     excluded   bigint := 0;
-    counted    bigint := 0;
-    missing    bigint := 0;
-    lost       numeric := 0;
+    counted    bigint;
+    missing    bigint;
+    lost       numeric;
     oldest     timestamptz;
     newest     timestamptz;
 BEGIN
     EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    query := format('SELECT jsonb_build_object(''status'', status, ''lines'', count(*), ''valid'', count(*) FILTER (WHERE valid),'
-        ' ''nobodys'', count(*) FILTER (WHERE valid AND customer_id IS NULL),'
-        ' ''money'', coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0),'
-        ' ''since'', min(at) FILTER (WHERE valid AND at > ''-infinity''),'
-        ' ''until'', max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0)) AS found'
+    query := format('SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
+        ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
+        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
+        ' min(at) FILTER (WHERE valid AND at > ''-infinity'') AS since, max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0) AS until'
         -- what is asked for several times of a line is computed once; OFFSET of this type does not keep workers away
         ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND at < $1 AND counts AS valid'
         ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x%5$s) x%5$s) x'
@@ -1579,13 +1578,19 @@ BEGIN
         CASE WHEN NOT distributed THEN ' OFFSET bigint ''0''' END);
     IF distributed THEN
         -- Citus would connect to the coordinator itself for more, and then make no table there in this transaction
-        FOR group_of IN EXECUTE query USING as_of LOOP
-            found := coalesce(found, '[]') || group_of;
+        FOR name, all_lines, counted, missing, lost, oldest, newest IN EXECUTE query USING as_of LOOP
+            found := coalesce(found, '[]') || jsonb_build_object('status', name, 'lines', all_lines, 'valid', counted, 'nobodys', missing,
+                'money', lost, 'since', oldest, 'until', newest);
         END LOOP;
     ELSE
         -- by EXECUTE INTO: a loop over the query would have no parallel workers
-        EXECUTE format('SELECT jsonb_agg(s.found) FROM (%s) s', query) INTO found USING as_of;
+        EXECUTE format('SELECT jsonb_agg(to_jsonb(s)) FROM (%s) s', query) INTO found USING as_of;
     END IF;
+    counted := 0;
+    missing := 0;
+    lost := 0;
+    oldest := NULL;
+    newest := NULL;
     all_lines := coalesce((SELECT sum((l ->> 'lines')::bigint) FROM jsonb_array_elements(found) l), 0);
     FOR line IN SELECT * FROM jsonb_to_recordset(found)
             AS l(status text, lines bigint, valid bigint, nobodys bigint, money numeric, since timestamptz, until timestamptz)
