@@ -13,6 +13,8 @@ CREATE TABLE lines AS
     FROM generate_series(1, 5000) i;
 INSERT INTO lines SELECT -i, 1000 + i, CASE WHEN i <> 3 THEN 'x' || i END, CASE WHEN i <> 4 THEN timestamp '2023-11-05 12:00' END, CASE i WHEN 1 THEN -5 WHEN 2 THEN 5.00005 WHEN 5 THEN NULL ELSE i END
     FROM generate_series(1, 60) i;
+-- orders of several lines, with visits at the time of each
+INSERT INTO lines SELECT 20000 + line, user_id, order_id, ordered_at + interval '6 hours', amount + 1, status, product_id + 1, voided_at FROM lines WHERE line > 0 AND line % 3 = 0;
 INSERT INTO lines SELECT -100 - i, 1100 + i, 'later', timestamp '2025-01-01', 10 FROM generate_series(1, 3) i;
 CREATE TABLE accounts AS
     SELECT i AS id, (ARRAY['web', 'shop', 'Ärger', NULL])[1 + dice(4, 'channel', i::text)] AS channel, date '2021-01-01' + dice(300, 'signed up', i::text) AS signed_up_at,
