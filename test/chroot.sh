@@ -28,8 +28,11 @@ finish() {
 	trap - EXIT
 	[ -z "${root:-}" ] || as_root rm -rf --one-file-system "$root"
 	echo "$passed passed, $failed failed, $skipped skipped"
-	[ "$failed" = 0 ] && [ "$((passed + skipped))" != 0 ]
-	exit
+	# in a trap, exit alone would be that of before
+	if [ "$failed" = 0 ] && [ "$((passed + skipped))" != 0 ]; then
+		exit 0
+	fi
+	exit 1
 }
 
 reachable() {
