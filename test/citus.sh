@@ -196,6 +196,10 @@ distributed -c "CREATE ROLE clerk LOGIN" -c "SELECT rfm.grant_read('shop', 'cler
 is "a reader reads every view" "$(PGUSER=clerk distributed -c "SELECT format('SELECT count(*) >= 0 FROM shop.%I;', relname) FROM pg_class
 	WHERE oid = ANY (rfm.public_relations('shop')::oid[]) AND relkind = 'v'" -c '' | PGUSER=clerk distributed 2>&1 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" " [0-9]* t;"
 
+distributed -c "SELECT rfm.grant_read('Live', 'clerk')" >/dev/null
+is "of a live model, who may read the tables" "$(PGUSER=clerk refused 'SELECT count(*) FROM "Live".overview' | head -c 25) $(distributed -c 'GRANT SELECT ON lines, accounts, products, events TO clerk')\
+$(PGUSER=clerk distributed -c 'SELECT count(*) FROM "Live".overview')" "ERROR:  permission denied*1"
+
 # one who may do little makes a model of his own, and it stays his whoever refreshes it
 distributed >/dev/null <<-SQL
 	CREATE ROLE shopkeeper LOGIN;

@@ -3323,7 +3323,8 @@ COMMENT ON FUNCTION rfm.refresh_distributed(text, bigint) IS 'Internal. Brings t
 CREATE FUNCTION rfm.readable_relations(model text) RETURNS regclass[]
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN rfm.public_relations(model) OPERATOR(pg_catalog.||) ARRAY(
-        SELECT r FROM pg_catalog.unnest(ARRAY[rfm.model_relation(model, 'profiles'), rfm.model_relation(model, 'snapshot'), rfm.model_relation(model, 'segment_changes')]) r
+        SELECT r FROM pg_catalog.unnest(ARRAY[rfm.model_relation(model, 'profiles'), rfm.model_relation(model, 'snapshot'),
+                                              rfm.model_relation(model, 'segment_changes'), rfm.model_relation(model, 'scored_source')]) r
         WHERE EXISTS (SELECT FROM rfm.citus_tables(r)));
 COMMENT ON FUNCTION rfm.readable_relations(text) IS 'Internal. The relations of a model that its readers need SELECT on: those they see and, where Citus has distributed them, the tables below.';
 
