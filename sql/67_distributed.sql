@@ -296,7 +296,7 @@ COMMENT ON FUNCTION rfm.values_at(text, bigint[]) IS
 
 -- Type 7, as percentile_cutoffs: the places between which each percentile of n values is, all the lower ones first.
 CREATE FUNCTION rfm.percentile_places(fractions numeric[], n bigint) RETURNS bigint[]
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN ARRAY(SELECT floor((n - 1) * f)::bigint + 1 FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i)
         || ARRAY(SELECT least(floor((n - 1) * f)::bigint + 2, n) FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
@@ -305,7 +305,7 @@ COMMENT ON FUNCTION rfm.percentile_places(numeric[], bigint) IS 'Internal. The p
 
 -- ends: what stands at these places; unit: what one of them is worth.
 CREATE FUNCTION rfm.percentiles_of(ends numeric[], fractions numeric[], unit numeric, n bigint) RETURNS numeric[]
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF n > 0 THEN
         RETURN ARRAY(SELECT trim_scale((ends[i] + (ends[i + cardinality(fractions)] - ends[i]) * ((n - 1) * f - floor((n - 1) * f))) * unit)
@@ -318,7 +318,7 @@ COMMENT ON FUNCTION rfm.percentiles_of(numeric[], numeric[], numeric, bigint) IS
 
 -- As percent_sums: the last place of each percent from the richest, counted from the poorest, and that of the richest.
 CREATE FUNCTION rfm.percent_places(n bigint) RETURNS bigint[]
-    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN ARRAY(SELECT n + 1 - (p * n + 99) / 100 FROM generate_series(1, 100) p ORDER BY p) || n;
 END $$;
