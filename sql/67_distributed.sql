@@ -294,38 +294,46 @@ END $$;
 COMMENT ON FUNCTION rfm.values_at(text, bigint[]) IS
     'Internal. The values that stand at places, counted from 1, in the ascending order of the whole numbers value of a query over distributed tables; NULL without values.';
 
--- Type 7, as percentile_cutoffs. values: SQL of whole numbers; unit: what one of them is worth.
-CREATE FUNCTION rfm.distributed_percentiles(query text, fractions numeric[], unit numeric, n bigint) RETURNS numeric[]
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    positions numeric[] := ARRAY(SELECT (n - 1) * f FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
-    places    bigint[] := ARRAY(SELECT floor(p)::bigint + 1 FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i)
-                       || ARRAY(SELECT least(floor(p)::bigint + 2, n) FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i);
-    found     numeric[];
+-- Type 7, as percentile_cutoffs: the places between which each percentile of n values is, all the lower ones first.
+CREATE FUNCTION rfm.percentile_places(fractions numeric[], n bigint) RETURNS bigint[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT floor((n - 1) * f)::bigint + 1 FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i)
+        || ARRAY(SELECT least(floor((n - 1) * f)::bigint + 2, n) FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
+END $$;
+COMMENT ON FUNCTION rfm.percentile_places(numeric[], bigint) IS 'Internal. The places of the values between which percentiles of n values are.';
+
+-- ends: what stands at these places; unit: what one of them is worth.
+CREATE FUNCTION rfm.percentiles_of(ends numeric[], fractions numeric[], unit numeric, n bigint) RETURNS numeric[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF n > 0 THEN
-        found := rfm.values_at(query, places);
-        RETURN ARRAY(SELECT trim_scale((found[i] + (found[i + cardinality(fractions)] - found[i]) * (p - floor(p))) * unit)
-                     FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i);
+        RETURN ARRAY(SELECT trim_scale((ends[i] + (ends[i + cardinality(fractions)] - ends[i]) * ((n - 1) * f - floor((n - 1) * f))) * unit)
+                     FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION rfm.distributed_percentiles(text, numeric[], numeric, bigint) IS
-    'Internal. The exact percentiles of the n whole numbers value of a query over distributed tables, times unit; NULL without values.';
+COMMENT ON FUNCTION rfm.percentiles_of(numeric[], numeric[], numeric, bigint) IS
+    'Internal. The exact percentiles of n whole numbers, times unit, from what stands at percentile_places; NULL without values.';
 
--- As percent_sums: what is above the last place of each percent is summed up on the workers.
-CREATE FUNCTION rfm.distributed_percent_sums(query text, n bigint) RETURNS numeric[]
+-- As percent_sums: the last place of each percent from the richest, counted from the poorest, and that of the richest.
+CREATE FUNCTION rfm.percent_places(n bigint) RETURNS bigint[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT n + 1 - (p * n + 99) / 100 FROM generate_series(1, 100) p ORDER BY p) || n;
+END $$;
+COMMENT ON FUNCTION rfm.percent_places(bigint) IS 'Internal. The places in ascending order where each percent of n values ends, the greatest first, and that of the greatest.';
+
+-- ends: what stands at these places; what is above them is summed up on the workers.
+CREATE FUNCTION rfm.distributed_percent_sums(query text, n bigint, ends numeric[]) RETURNS numeric[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- the last place of each percent from the richest, and what stands there; and what the richest has
     places bigint[] := ARRAY(SELECT (p * n + 99) / 100 FROM generate_series(1, 100) p ORDER BY p);
-    ends   numeric[];
     totals numeric[];
 BEGIN
     IF n = 0 THEN
         RETURN NULL;
     END IF;
-    ends := rfm.values_at(query, ARRAY(SELECT n + 1 - place FROM unnest(places) WITH ORDINALITY u(place, p) ORDER BY p) || n);
     EXECUTE format(
         'WITH counted AS MATERIALIZED (SELECT width_bucket(x.value::%1$s, %2$L::%1$s[]) AS bucket, count(*) AS n, sum(x.value) AS total FROM (%3$s) x GROUP BY 1)'
         ' SELECT ARRAY(SELECT coalesce(sum(c.total), 0) + (u.place - coalesce(sum(c.n), 0)) * u.value'
@@ -338,5 +346,5 @@ BEGIN
     RETURN ARRAY(SELECT CASE WHEN places[p] > coalesce(places[p - 1], 0) THEN round((totals[p] - coalesce(totals[p - 1], 0)) / 10000, 4) END
                  FROM generate_series(1, 100) p ORDER BY p);
 END $$;
-COMMENT ON FUNCTION rfm.distributed_percent_sums(text, bigint) IS
+COMMENT ON FUNCTION rfm.distributed_percent_sums(text, bigint, numeric[]) IS
     'Internal. The sums of the first, second ... hundredth percent of the n amounts, in units of 0.0001, value of a query over distributed tables, the greatest first; NULL without values.';

@@ -1958,38 +1958,46 @@ END $$;
 COMMENT ON FUNCTION rfm.values_at(text, bigint[]) IS
     'Internal. The values that stand at places, counted from 1, in the ascending order of the whole numbers value of a query over distributed tables; NULL without values.';
 
--- Type 7, as percentile_cutoffs. values: SQL of whole numbers; unit: what one of them is worth.
-CREATE FUNCTION rfm.distributed_percentiles(query text, fractions numeric[], unit numeric, n bigint) RETURNS numeric[]
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    positions numeric[] := ARRAY(SELECT (n - 1) * f FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
-    places    bigint[] := ARRAY(SELECT floor(p)::bigint + 1 FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i)
-                       || ARRAY(SELECT least(floor(p)::bigint + 2, n) FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i);
-    found     numeric[];
+-- Type 7, as percentile_cutoffs: the places between which each percentile of n values is, all the lower ones first.
+CREATE FUNCTION rfm.percentile_places(fractions numeric[], n bigint) RETURNS bigint[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT floor((n - 1) * f)::bigint + 1 FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i)
+        || ARRAY(SELECT least(floor((n - 1) * f)::bigint + 2, n) FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
+END $$;
+COMMENT ON FUNCTION rfm.percentile_places(numeric[], bigint) IS 'Internal. The places of the values between which percentiles of n values are.';
+
+-- ends: what stands at these places; unit: what one of them is worth.
+CREATE FUNCTION rfm.percentiles_of(ends numeric[], fractions numeric[], unit numeric, n bigint) RETURNS numeric[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF n > 0 THEN
-        found := rfm.values_at(query, places);
-        RETURN ARRAY(SELECT trim_scale((found[i] + (found[i + cardinality(fractions)] - found[i]) * (p - floor(p))) * unit)
-                     FROM unnest(positions) WITH ORDINALITY u(p, i) ORDER BY i);
+        RETURN ARRAY(SELECT trim_scale((ends[i] + (ends[i + cardinality(fractions)] - ends[i]) * ((n - 1) * f - floor((n - 1) * f))) * unit)
+                     FROM unnest(fractions) WITH ORDINALITY u(f, i) ORDER BY i);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION rfm.distributed_percentiles(text, numeric[], numeric, bigint) IS
-    'Internal. The exact percentiles of the n whole numbers value of a query over distributed tables, times unit; NULL without values.';
+COMMENT ON FUNCTION rfm.percentiles_of(numeric[], numeric[], numeric, bigint) IS
+    'Internal. The exact percentiles of n whole numbers, times unit, from what stands at percentile_places; NULL without values.';
 
--- As percent_sums: what is above the last place of each percent is summed up on the workers.
-CREATE FUNCTION rfm.distributed_percent_sums(query text, n bigint) RETURNS numeric[]
+-- As percent_sums: the last place of each percent from the richest, counted from the poorest, and that of the richest.
+CREATE FUNCTION rfm.percent_places(n bigint) RETURNS bigint[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(SELECT n + 1 - (p * n + 99) / 100 FROM generate_series(1, 100) p ORDER BY p) || n;
+END $$;
+COMMENT ON FUNCTION rfm.percent_places(bigint) IS 'Internal. The places in ascending order where each percent of n values ends, the greatest first, and that of the greatest.';
+
+-- ends: what stands at these places; what is above them is summed up on the workers.
+CREATE FUNCTION rfm.distributed_percent_sums(query text, n bigint, ends numeric[]) RETURNS numeric[]
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- the last place of each percent from the richest, and what stands there; and what the richest has
     places bigint[] := ARRAY(SELECT (p * n + 99) / 100 FROM generate_series(1, 100) p ORDER BY p);
-    ends   numeric[];
     totals numeric[];
 BEGIN
     IF n = 0 THEN
         RETURN NULL;
     END IF;
-    ends := rfm.values_at(query, ARRAY(SELECT n + 1 - place FROM unnest(places) WITH ORDINALITY u(place, p) ORDER BY p) || n);
     EXECUTE format(
         'WITH counted AS MATERIALIZED (SELECT width_bucket(x.value::%1$s, %2$L::%1$s[]) AS bucket, count(*) AS n, sum(x.value) AS total FROM (%3$s) x GROUP BY 1)'
         ' SELECT ARRAY(SELECT coalesce(sum(c.total), 0) + (u.place - coalesce(sum(c.n), 0)) * u.value'
@@ -2002,7 +2010,7 @@ BEGIN
     RETURN ARRAY(SELECT CASE WHEN places[p] > coalesce(places[p - 1], 0) THEN round((totals[p] - coalesce(totals[p - 1], 0)) / 10000, 4) END
                  FROM generate_series(1, 100) p ORDER BY p);
 END $$;
-COMMENT ON FUNCTION rfm.distributed_percent_sums(text, bigint) IS
+COMMENT ON FUNCTION rfm.distributed_percent_sums(text, bigint, numeric[]) IS
     'Internal. The sums of the first, second ... hundredth percent of the n amounts, in units of 0.0001, value of a query over distributed tables, the greatest first; NULL without values.';
 
 -- 70_analyses: sums that the workers of Citus make
@@ -3159,27 +3167,37 @@ END $$;
 -- All profiles are computed into next_profiles, beside those in force; from them come the cut points; then what differs is
 -- written into profiles. Each step is one statement that every worker does for its own customers.
 
+-- What stands at places in the order of the customers by revenue, in units of 0.0001: one search for the cut points and for
+-- the percents of pareto, since each reads all profiles several times.
+CREATE FUNCTION rfm.distributed_revenues(model text, settings rfm.settings, customers bigint) RETURNS numeric[]
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN rfm.values_at(format('SELECT trunc(revenue * 10000) AS value FROM %I.next_profiles WHERE orders > 0', model),
+        rfm.percent_places(customers) || rfm.percentile_places(settings.monetary_fractions, customers));
+END $$;
+COMMENT ON FUNCTION rfm.distributed_revenues(text, rfm.settings, bigint) IS
+    'Internal. The revenues at percent_places, then at percentile_places, of the distributed profiles that were just computed.';
+
 -- SQL of the snapshot of distributed profiles, a relation whose percentiles were looked for before.
-CREATE FUNCTION rfm.distributed_snapshot_query(model text, settings rfm.settings, as_of text) RETURNS text
+CREATE FUNCTION rfm.distributed_snapshot_query(model text, settings rfm.settings, as_of text, customers bigint, revenues numeric[]) RETURNS text
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := settings;
     profiles  text := format('%I.next_profiles', model);
-    customers bigint;
     cuts      text := '';
 BEGIN
-    EXECUTE format('SELECT count(*) FROM %s WHERE orders > 0', profiles) INTO customers;
     IF s.recency_fractions IS NOT NULL THEN
-        cuts := cuts || format(', %L::numeric[] AS recency', rfm.distributed_percentiles(
-            format('SELECT date ''2000-01-01'' - last_order_date AS value FROM %s WHERE orders > 0', profiles), s.recency_fractions, 1, customers));
+        cuts := cuts || format(', %L::numeric[] AS recency', rfm.percentiles_of(
+            rfm.values_at(format('SELECT date ''2000-01-01'' - last_order_date AS value FROM %s WHERE orders > 0', profiles),
+                rfm.percentile_places(s.recency_fractions, customers)), s.recency_fractions, 1, customers));
     END IF;
     IF s.frequency_fractions IS NOT NULL THEN
-        cuts := cuts || format(', %L::numeric[] AS frequency', rfm.distributed_percentiles(
-            format('SELECT orders AS value FROM %s WHERE orders > 0', profiles), s.frequency_fractions, 1, customers));
+        cuts := cuts || format(', %L::numeric[] AS frequency', rfm.percentiles_of(
+            rfm.values_at(format('SELECT orders AS value FROM %s WHERE orders > 0', profiles),
+                rfm.percentile_places(s.frequency_fractions, customers)), s.frequency_fractions, 1, customers));
     END IF;
     IF s.monetary_fractions IS NOT NULL THEN
-        cuts := cuts || format(', %L::numeric[] AS monetary', rfm.distributed_percentiles(
-            format('SELECT trunc(revenue * 10000) AS value FROM %s WHERE orders > 0', profiles), s.monetary_fractions, 0.0001, customers));
+        cuts := cuts || format(', %L::numeric[] AS monetary', rfm.percentiles_of(revenues[102:], s.monetary_fractions, 0.0001, customers));
     END IF;
     RETURN rfm.snapshot_row_query(s, rfm.rules_sql(model, s), format(
         'SELECT %1$s AS as_of, rfm.local_date(%1$s, %2$L) AS as_of_date, %3$s AS registered, 0.0000 AS unassigned_revenue, h.*%4$s'
@@ -3187,7 +3205,7 @@ BEGIN
         ' rfm.margin_rate(h.ledger) AS margin_rate, rfm.cohorts(h.first_order_date, h.ledger) AS cohorts FROM %5$s h) h',
         as_of, s.time_zone, rfm.registered_sql(s), cuts, profiles));
 END $$;
-COMMENT ON FUNCTION rfm.distributed_snapshot_query(text, rfm.settings, text) IS 'Internal. SQL of the one row of the snapshot over the distributed profiles that were just computed.';
+COMMENT ON FUNCTION rfm.distributed_snapshot_query(text, rfm.settings, text, bigint, numeric[]) IS 'Internal. SQL of the one row of the snapshot over the distributed profiles that were just computed.';
 
 -- The segment of a row of profiles by a snapshot, both SQL of relations; NULL for who is no customer.
 CREATE FUNCTION rfm.segment_sql(profile text, snapshot text) RETURNS text
@@ -3229,12 +3247,11 @@ DECLARE
 BEGIN
     EXECUTE format('DELETE FROM %1$I.profiles p WHERE NOT EXISTS (SELECT 1 FROM %1$I.next_profiles n WHERE n.customer_id = p.customer_id)', model);
     GET DIAGNOSTICS changed = ROW_COUNT;
-    EXECUTE format('UPDATE %1$I.profiles p SET %2$s, segment_since = d.new_since FROM ('
-        ' SELECT n.*, CASE WHEN (%3$s) IS NOT NULL THEN CASE WHEN (%3$s) = (%4$s) THEN o.segment_since ELSE %5$s END END AS new_since'
-        ' FROM %1$I.next_profiles n JOIN %1$I.profiles o ON o.customer_id = n.customer_id CROSS JOIN %6$s a CROSS JOIN %7$s b) d'
-        ' WHERE p.customer_id = d.customer_id AND (%8$s, p.segment_since) IS DISTINCT FROM (%9$s, d.new_since)',
-        model, (SELECT string_agg(format('%1$I = d.%1$I', c), ', ') FROM unnest(columns) c),
-        rfm.segment_sql('n', 'a'), rfm.segment_sql('o', 'b'), as_of, after, before, rfm.compared_list(columns, 'p'), rfm.compared_list(columns, 'd'));
+    EXECUTE format('UPDATE %1$I.profiles p SET %2$s, segment_since = %3$s FROM %1$I.next_profiles n CROSS JOIN %4$s a CROSS JOIN %5$s b'
+        ' WHERE p.customer_id = n.customer_id AND (%6$s, p.segment_since) IS DISTINCT FROM (%7$s, %3$s)',
+        model, (SELECT string_agg(format('%1$I = n.%1$I', c), ', ') FROM unnest(columns) c),
+        format('CASE WHEN n.orders > 0 THEN CASE WHEN (%s) = (%s) THEN p.segment_since ELSE %s END END', rfm.segment_sql('n', 'a'), rfm.segment_sql('p', 'b'), as_of),
+        after, before, rfm.compared_list(columns, 'p'), rfm.compared_list(columns, 'n'));
     GET DIAGNOSTICS n = ROW_COUNT;
     changed := changed + n;
     EXECUTE format('INSERT INTO %1$I.profiles (customer_id, %2$s, segment_since) SELECT n.customer_id, %3$s, CASE WHEN n.orders > 0 THEN %4$s END'
@@ -3249,22 +3266,34 @@ END $$;
 COMMENT ON FUNCTION rfm.write_distributed_profiles(text, rfm.settings, text) IS
     'Internal. Brings the distributed profiles in force in line with those just computed; the number of rows written or removed.';
 
--- The workers sum up; the percents of pareto need an order of all customers, and are looked for.
-CREATE FUNCTION rfm.write_distributed_summaries(model text, settings rfm.settings) RETURNS void
+-- The workers sum up; the percents of pareto need an order of all customers: revenues is what was found in it.
+CREATE FUNCTION rfm.write_distributed_summaries(model text, settings rfm.settings, customers bigint, revenues numeric[]) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     snapshot  text := rfm.constant_row(rfm.model_relation(model, 'snapshot'));
-    customers bigint;
 BEGIN
     EXECUTE format('DELETE FROM %I.stored_summaries', model);
     PERFORM rfm.fill_row(model, 'stored_summaries', rfm.summaries_query(settings, format('(%s) s', rfm.scored_query(model, settings,
         format('%I.profiles', model), snapshot)), false, true));
-    EXECUTE format('SELECT customers FROM %I.snapshot', model) INTO customers;
     EXECUTE format('UPDATE %1$I.stored_summaries SET (as_of, refreshed_at, registered, unassigned_revenue, margin_rate, percents) ='
         ' (SELECT n.as_of, n.refreshed_at, n.registered, n.unassigned_revenue, n.margin_rate, $1 FROM %2$s n)', model, snapshot)
-        USING rfm.distributed_percent_sums(format('SELECT trunc(revenue * 10000) AS value FROM %I.profiles WHERE orders > 0', model), customers);
+        USING rfm.distributed_percent_sums(format('SELECT trunc(revenue * 10000) AS value FROM %I.profiles WHERE orders > 0', model), customers, revenues[:101]);
 END $$;
-COMMENT ON FUNCTION rfm.write_distributed_summaries(text, rfm.settings) IS 'Internal. Writes the summaries of a distributed model.';
+COMMENT ON FUNCTION rfm.write_distributed_summaries(text, rfm.settings, bigint, numeric[]) IS 'Internal. Writes the summaries of a distributed model.';
+
+-- Deleted rows would lie there until they are vacuumed, and each is written to the WAL. But a refresh does not wait for a
+-- backup that holds on to the table.
+CREATE FUNCTION rfm.empty_next_profiles(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    BEGIN
+        EXECUTE format('LOCK TABLE %I.next_profiles IN ACCESS EXCLUSIVE MODE NOWAIT', model);
+        EXECUTE format('TRUNCATE %I.next_profiles', model);
+    EXCEPTION WHEN lock_not_available THEN
+        EXECUTE format('DELETE FROM %I.next_profiles', model);
+    END;
+END $$;
+COMMENT ON FUNCTION rfm.empty_next_profiles(text) IS 'Internal. Empties the table in which a refresh computes the distributed profiles.';
 
 CREATE FUNCTION rfm.refresh_distributed(model text, refresh_id bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -3275,6 +3304,8 @@ DECLARE
     query   text;
     back    boolean;
     changed bigint;
+    customers bigint;
+    revenues  numeric[];
     columns text := (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
                      WHERE attrelid = rfm.model_relation(model, 'profiles') AND attnum > 0 AND NOT attisdropped);
 BEGIN
@@ -3293,7 +3324,9 @@ BEGIN
 
     PERFORM rfm.report_stage(model, 'snapshot', 60);
     EXECUTE format('DELETE FROM %I.replaced_snapshot', model);
-    query := rfm.distributed_snapshot_query(model, s, as_of);
+    EXECUTE format('SELECT count(*) FROM %I.next_profiles WHERE orders > 0', model) INTO customers;
+    revenues := rfm.distributed_revenues(model, s, customers);
+    query := rfm.distributed_snapshot_query(model, s, as_of, customers, revenues);
     EXECUTE format('INSERT INTO %1$I.replaced_snapshot SELECT * FROM %1$I.snapshot', model);
     EXECUTE format('DELETE FROM %I.snapshot', model);
     PERFORM rfm.fill_row(model, 'snapshot', query);
@@ -3304,13 +3337,13 @@ BEGIN
         PERFORM rfm.write_distributed_history(model, s, as_of, back);
     END IF;
     changed := rfm.write_distributed_profiles(model, s, as_of);
-    EXECUTE format('DELETE FROM %I.next_profiles', model);
+    PERFORM rfm.empty_next_profiles(model);
     EXECUTE format('DELETE FROM %I.last_build', model);
     EXECUTE format('INSERT INTO %I.last_build (as_of, window_start) VALUES ($1, %s)', model, rfm.window_start_sql(s, as_of)) USING moment;
     PERFORM rfm.log_stage(model, refresh_id, 'history');
 
     PERFORM rfm.report_stage(model, 'summaries', 90);
-    PERFORM rfm.write_distributed_summaries(model, s);
+    PERFORM rfm.write_distributed_summaries(model, s, customers, revenues);
     PERFORM rfm.log_stage(model, refresh_id, 'summaries');
     EXECUTE format('UPDATE %I.refresh_log l SET mode = ''full'', reason = coalesce(l.reason, ''the order lines are distributed''), changed = $2, passes = 1 WHERE l.refresh_id = $1', model)
         USING refresh_id, changed;

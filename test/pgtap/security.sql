@@ -314,7 +314,7 @@ CREATE TEMP TABLE texted AS
 SELECT cmp_ok((SELECT count(*)::int FROM texted), '>', 800, 'hostile texts for every parameter');
 SELECT is_empty($$SELECT routine, parameter, state, told FROM texted WHERE state = '42601' AND NOT is_internal$$, 'no broken SQL');
 SELECT set_eq($$SELECT routine || '.' || parameter FROM texted WHERE state = '42601' GROUP BY 1 HAVING count(DISTINCT told) > 1$$,
-	$$SELECT unnest('{"as_owner.text,text,rfm.settings,text[].command","distributed_percent_sums.text,bigint.query","fill_row.text,text,text.query","rows_as_owner.text,text,text[].query","values_at.text,bigint[].query","write_distributed_history.text,rfm.settings,text,boolean.as_of"}'::text[])$$, 'but for what is SQL');
+	$$SELECT unnest('{"as_owner.text,text,rfm.settings,text[].command","distributed_percent_sums.text,bigint,numeric[].query","fill_row.text,text,text.query","rows_as_owner.text,text,text[].query","values_at.text,bigint[].query","write_distributed_history.text,rfm.settings,text,boolean.as_of"}'::text[])$$, 'but for what is SQL');
 SELECT is_empty($$SELECT routine, parameter, state, told FROM texted WHERE state LIKE 'XX%'$$, 'nor an internal error');
 SELECT is((SELECT string_agg(a, ',') FROM public.canary), 'alive', 'nothing was injected');
 SELECT throws_ok($$SELECT * FROM rfm.rows_as_owner('shop', 'SELECT ''x''::text', VARIADIC NULL) AS x(a text)$$, '22004', NULL, 'NULL instead of arguments');
