@@ -142,12 +142,12 @@ DECLARE
 BEGIN
     IF lines IS NOT NULL AND NOT EXISTS (SELECT FROM rfm.citus_tables(relation)) THEN
         before := rfm.propagate_ddl(settings, 'on');
+        -- without an identity of its rows Citus moves a shard only while nobody writes
+        EXECUTE format(CASE WHEN name IN ('snapshot', 'segment_changes') THEN 'ALTER TABLE %2$I.%3$I REPLICA IDENTITY FULL'
+            ELSE 'ALTER TABLE %2$I.%3$I ADD CONSTRAINT %1$I PRIMARY KEY (customer_id)' END, name || '_key', model, name);
         IF name = 'snapshot' THEN
             EXECUTE 'SELECT create_reference_table($1)' USING relation;
         ELSE
-            IF name <> 'segment_changes' THEN
-                EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (customer_id)', name || '_key', model, name);
-            END IF;
             EXECUTE 'SELECT create_distributed_table($1, ''customer_id'', colocate_with => $2)' USING relation, lines::text;
         END IF;
         PERFORM rfm.propagate_ddl(settings, before);
