@@ -7,10 +7,13 @@
  * The names stand in an array in the order in which they came, found by an open
  * hash.  A survival for each of them while rows come in would take far more
  * memory than the rows: what belongs to the survivals is written to a log, eight
- * bytes a customer, and sorted by name at the end.
+ * bytes a customer, and sorted by name and day and counted at the end.  Days
+ * beyond a year are all the same.  From one process or machine to another go the
+ * counts, which no longer grow with the customers once every name has every day.
  *
  * Memory: 160 to 320 bytes and the text for each name (half as much again while
- * the arrays grow), 8 to 16 bytes for each customer with days.
+ * the arrays grow), 8 to 16 bytes for each customer with days; for what came from
+ * elsewhere 16 to 32 bytes for each day of a name, of which there are 734 at most.
  */
 #include "rfm.h"
 
@@ -37,6 +40,9 @@
 #define AT_DAYS			365
 #define CONFIDENCE		0.95
 
+/* keys of days, those beyond AT_DAYS as one */
+#define MAX_KEYS		(2 * (AT_DAYS + 2))
+
 /* The customers of one name. */
 typedef struct NameSums
 {
@@ -58,6 +64,21 @@ typedef struct Watched
 	uint32		key;			/* survival_key */
 } Watched;
 
+/* The customers of a name with the same key. */
+typedef struct Counted
+{
+	uint32		name;
+	uint32		key;
+	int64		customers;
+} Counted;
+
+/* The same in a state that travels, where the name is known; more of them than fit are several. */
+typedef struct SentCount
+{
+	uint32		key;
+	uint32		customers;
+} SentCount;
+
 typedef struct Slot
 {
 	uint32		hash;
@@ -76,14 +97,18 @@ typedef struct Gateway
 	Size		nwatched;
 	Size		max_watched;
 	Watched    *watched;		/* the log */
+	Size		ncounted;
+	Size		max_counted;
+	Size		nmerged;		/* how many were left when they were merged last */
+	Counted    *counted;		/* from elsewhere, a name and key perhaps several times */
 	MemoryContext context;		/* everything here */
 } Gateway;
 
-/* What travels between processes, before names, log and heap. */
+/* What travels between processes, before names, the number of counts of each, counts and heap. */
 typedef struct GatewayHeader
 {
 	int64		minimum;
-	uint64		nwatched;
+	uint64		ncounted;
 	uint64		heap_used;
 	uint32		nnames;
 } GatewayHeader;
@@ -196,6 +221,111 @@ gateway_log(Gateway *gateway, uint32 name, uint32 key)
 	gateway->watched[gateway->nwatched++] = (Watched) {name, key};
 }
 
+/* Appends a count. */
+static void
+gateway_add_count(Gateway *gateway, Counted counted)
+{
+	if (gateway->ncounted == gateway->max_counted)
+	{
+		gateway->max_counted = Max(64, 2 * gateway->max_counted);
+		if (gateway->counted == NULL)
+			gateway->counted = MemoryContextAlloc(gateway->context, gateway->max_counted * sizeof(Counted));
+		else
+			gateway->counted = repalloc_huge(gateway->counted, gateway->max_counted * sizeof(Counted));
+	}
+	gateway->counted[gateway->ncounted++] = counted;
+}
+
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE uint32
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+#define ST_SORT sort_counted
+#define ST_ELEMENT_TYPE Counted
+#define ST_COMPARE(a, b) ((a)->name != (b)->name ? ((a)->name > (b)->name) - ((a)->name < (b)->name) : \
+						  ((a)->key > (b)->key) - ((a)->key < (b)->key))
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* Puts counts of the same name and key together, in their order.  Returns how many are left. */
+static Size
+merge_counted(Counted *counted, Size n)
+{
+	Size		kept = 0;
+
+	sort_counted(counted, n);
+	for (Size i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (kept == 0 || counted[kept - 1].name != counted[i].name || counted[kept - 1].key != counted[i].key)
+			counted[kept++] = counted[i];
+		else if (__builtin_add_overflow(counted[kept - 1].customers, counted[i].customers, &counted[kept - 1].customers))
+			rfm_corrupt("gateway");
+	}
+	return kept;
+}
+
+/*
+ * The customers of the log and of the counts by name and key, in this order,
+ * each once; palloc'd.  The state stays as it is.
+ */
+static Counted *
+gateway_count(const Gateway *gateway, Size *n)
+{
+	Size	   *until = MemoryContextAllocExtended(CurrentMemoryContext, ((Size) gateway->nnames + 1) * sizeof(Size),
+												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32	   *keys = MemoryContextAllocHuge(CurrentMemoryContext, (gateway->nwatched + 1) * sizeof(uint32));
+	Size		different = gateway->ncounted;
+	Counted    *counted;
+
+	/* the log by name: where the keys of each begin, and, when they are there, end */
+	for (Size i = 0; i < gateway->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		until[gateway->watched[i].name + 1]++;
+	}
+	for (uint32 i = 0; i < gateway->nnames; i++)
+		until[i + 1] += until[i];
+	for (Size i = 0; i < gateway->nwatched; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		keys[until[gateway->watched[i].name]++] = gateway->watched[i].key;
+	}
+	for (uint32 i = 0; i < gateway->nnames; i++)
+	{
+		Size		from = i > 0 ? until[i - 1] : 0;
+
+		sort_keys(keys + from, until[i] - from);
+		for (Size k = from; k < until[i]; k++)
+			different += k == from || keys[k] != keys[k - 1];
+	}
+
+	counted = MemoryContextAllocHuge(CurrentMemoryContext, (different + 1) * sizeof(Counted));
+	*n = 0;
+	for (uint32 i = 0; i < gateway->nnames; i++)
+		for (Size k = i > 0 ? until[i - 1] : 0; k < until[i]; k++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (*n == 0 || counted[*n - 1].name != i || counted[*n - 1].key != keys[k])
+				counted[(*n)++] = (Counted) {i, keys[k], 0};
+			counted[*n - 1].customers++;
+		}
+	pfree(keys);
+	pfree(until);
+	if (gateway->ncounted > 0)
+	{
+		memcpy(counted + *n, gateway->counted, gateway->ncounted * sizeof(Counted));
+		*n = merge_counted(counted, *n + gateway->ncounted);
+	}
+	return counted;
+}
+
 /* ---------- the aggregate gateway ---------- */
 
 PG_FUNCTION_INFO_V1(rfm_gateway_accum);
@@ -272,7 +402,7 @@ rfm_gateway_accum(PG_FUNCTION_ARGS)
 			name->promising_customers++;
 	}
 	if (!PG_ARGISNULL(DAYS_ARG) && !PG_ARGISNULL(EVENT_ARG))
-		gateway_log(gateway, number, survival_key(PG_GETARG_INT32(DAYS_ARG), PG_GETARG_BOOL(EVENT_ARG)));
+		gateway_log(gateway, number, Min(survival_key(PG_GETARG_INT32(DAYS_ARG), PG_GETARG_BOOL(EVENT_ARG)), MAX_KEYS - 1));
 	PG_RETURN_POINTER(gateway);
 }
 
@@ -321,29 +451,44 @@ rfm_gateway_combine(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		gateway_log(a, numbers[b->watched[i].name], b->watched[i].key);
 	}
+	for (Size i = 0; i < b->ncounted; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		gateway_add_count(a, (Counted) {numbers[b->counted[i].name], b->counted[i].key, b->counted[i].customers});
+	}
+	/* however many states come, there are few counts */
+	if (a->ncounted > Max(65536, 2 * a->nmerged))
+		a->ncounted = a->nmerged = merge_counted(a->counted, a->ncounted);
 	pfree(numbers);
 	PG_RETURN_POINTER(a);
 }
 
-/* Serialise: header, names, log, bytes of the names. */
+/* Serialise: header, names, the number of counts of each, counts, bytes of the names. */
 Datum
 rfm_gateway_serialize(PG_FUNCTION_ARGS)
 {
 	const Gateway *gateway = (Gateway *) PG_GETARG_POINTER(0);
 	GatewayHeader header = {0};
 	Size		names_size = (Size) gateway->nnames * sizeof(NameSums);
-	Size		watched_size = gateway->nwatched * sizeof(Watched);
-	Size		size = VARHDRSZ + sizeof(header) + names_size + watched_size + gateway->heap.used;
+	Size		n;
+	Counted    *counted = gateway_count(gateway, &n);
+	Size		nsent = 0;
+	Size		size;
 	bytea	   *result;
 	char	   *next;
+	uint32	   *number;
+	SentCount  *sent;
 
+	for (Size i = 0; i < n; i++)
+		nsent += (counted[i].customers - 1) / PG_UINT32_MAX + 1;
+	size = VARHDRSZ + sizeof(header) + names_size + (Size) gateway->nnames * sizeof(uint32) + nsent * sizeof(SentCount) + gateway->heap.used;
 	if (!AllocSizeIsValid(size))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a parallel worker holds more than 1 GB of names and days"),
 				 errhint("SET max_parallel_workers_per_gather = 0.")));
 	header.minimum = gateway->minimum;
-	header.nwatched = gateway->nwatched;
+	header.ncounted = nsent;
 	header.heap_used = gateway->heap.used;
 	header.nnames = gateway->nnames;
 
@@ -354,10 +499,23 @@ rfm_gateway_serialize(PG_FUNCTION_ARGS)
 	next += sizeof(header);
 	memcpy(next, gateway->names, names_size);
 	next += names_size;
-	memcpy(next, gateway->watched, watched_size);
-	next += watched_size;
+	number = (uint32 *) next;
+	memset(number, 0, (Size) gateway->nnames * sizeof(uint32));
+	sent = (SentCount *) (number + gateway->nnames);
+	for (Size i = 0; i < n; i++)
+	{
+		int64		left = counted[i].customers;
+
+		CHECK_FOR_INTERRUPTS();
+		for (; left > 0; left -= PG_UINT32_MAX)
+		{
+			number[counted[i].name]++;
+			*sent++ = (SentCount) {counted[i].key, (uint32) Min(left, PG_UINT32_MAX)};
+		}
+	}
 	if (gateway->heap.used > 0)
-		memcpy(next, gateway->heap.data, gateway->heap.used);
+		memcpy(sent, gateway->heap.data, gateway->heap.used);
+	pfree(counted);
 	PG_RETURN_BYTEA_P(result);
 }
 
@@ -370,24 +528,26 @@ rfm_gateway_deserialize(PG_FUNCTION_ARGS)
 	Size		size = VARSIZE_ANY_EXHDR(bytes);
 	Gateway    *gateway = palloc0(sizeof(Gateway));
 	GatewayHeader header;
+	const char *number;
+	const char *sent;
 
 	if (size < sizeof(header))
 		rfm_corrupt("gateway");
 	memcpy(&header, next, sizeof(header));
 	next += sizeof(header);
 	size -= sizeof(header);
-	if (header.nnames > size / sizeof(NameSums) || header.nwatched > size / sizeof(Watched) ||
+	if (header.nnames > size / sizeof(NameSums) || header.ncounted > size / sizeof(SentCount) ||
 		header.heap_used > size ||
-		header.nnames * sizeof(NameSums) + header.nwatched * sizeof(Watched) + header.heap_used != size)
+		header.nnames * (sizeof(NameSums) + sizeof(uint32)) + header.ncounted * sizeof(SentCount) + header.heap_used != size)
 		rfm_corrupt("gateway");
 
 	gateway->minimum = header.minimum;
 	gateway->nnames = gateway->max_names = header.nnames;
-	gateway->nwatched = gateway->max_watched = header.nwatched;
 	/* copied, because they must be aligned */
 	gateway->names = memcpy(palloc(size), next, size);
-	gateway->watched = (Watched *) (gateway->names + gateway->nnames);
-	gateway->heap.data = (char *) (gateway->watched + gateway->nwatched);
+	number = (char *) (gateway->names + gateway->nnames);
+	sent = number + gateway->nnames * sizeof(uint32);
+	gateway->heap.data = (char *) sent + header.ncounted * sizeof(SentCount);
 	gateway->heap.used = gateway->heap.capacity = header.heap_used;
 	gateway->heap.fixed = true;
 	for (uint32 i = 0; i < gateway->nnames; i++)
@@ -402,25 +562,33 @@ rfm_gateway_deserialize(PG_FUNCTION_ARGS)
 		if (!pg_verifymbstr(name, length, true))
 			rfm_corrupt("gateway");
 	}
-	for (Size i = 0; i < gateway->nwatched; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (gateway->watched[i].name >= gateway->nnames)
-			rfm_corrupt("gateway");
-	}
+	gateway->counted = MemoryContextAllocHuge(CurrentMemoryContext, (header.ncounted + 1) * sizeof(Counted));
+	gateway->max_counted = header.ncounted + 1;
+	for (uint32 i = 0; i < gateway->nnames; i++)
+		for (uint32 k = 0; k < ((const uint32 *) number)[i]; k++)
+		{
+			const SentCount *count = (const SentCount *) sent + gateway->ncounted;
+
+			CHECK_FOR_INTERRUPTS();
+			if (gateway->ncounted == header.ncounted || count->key >= MAX_KEYS || count->customers == 0)
+				rfm_corrupt("gateway");
+			gateway->counted[gateway->ncounted++] = (Counted) {i, count->key, count->customers};
+		}
+	if (gateway->ncounted != header.ncounted)
+		rfm_corrupt("gateway");
 	PG_RETURN_POINTER(gateway);
 }
 
 /* ---------- the result ---------- */
 
-/* A name that is returned, and its part of the keys. */
+/* A name that is returned, and its part of the counts. */
 typedef struct Output
 {
 	const NameSums *name;
 	const char *bytes;
 	uint32		length;
-	Size		until;			/* behind its last key; before they are put there, its first */
-	Size		watched;		/* number of its keys */
+	const Counted *counted;
+	Size		ncounted;
 } Output;
 
 /* By the bytes of the names. */
@@ -435,37 +603,9 @@ compare_outputs(const void *a, const void *b)
 	return cmp != 0 ? cmp : (x->length > y->length) - (x->length < y->length);
 }
 
-/*
- * The keys of the log sorted by name, palloc'd; sets where those of each name
- * are.  Outputs stand as their names do in the array.
- */
-static uint32 *
-sort_log(const Gateway *gateway, Output *outputs)
-{
-	uint32	   *keys = MemoryContextAllocHuge(CurrentMemoryContext, gateway->nwatched * sizeof(uint32));
-	Size		until = 0;
-
-	for (Size i = 0; i < gateway->nwatched; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		outputs[gateway->watched[i].name].watched++;
-	}
-	for (uint32 i = 0; i < gateway->nnames; i++)
-	{
-		outputs[i].until = until;
-		until += outputs[i].watched;
-	}
-	for (Size i = 0; i < gateway->nwatched; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		keys[outputs[gateway->watched[i].name].until++] = gateway->watched[i].key;
-	}
-	return keys;
-}
-
 /* Appends a name to the result. */
 static void
-add_row(RowArray *array, const Output *output, uint32 *keys)
+add_row(RowArray *array, const Output *output)
 {
 	const NameSums *name = output->name;
 	bool		has_vips = name->vip_customers > 0;
@@ -483,10 +623,18 @@ add_row(RowArray *array, const Output *output, uint32 *keys)
 	};
 	bool		nulls[lengthof(values)] = {[4] = !has_vips};
 
-	if (output->watched > 0)
+	if (output->ncounted > 0)
 	{
-		struct varlena *survival = survival_from_keys(keys + output->until - output->watched, output->watched);
+		uint32		keys[MAX_KEYS];
+		int64		customers[MAX_KEYS];
+		struct varlena *survival;
 
+		for (Size i = 0; i < output->ncounted; i++)
+		{
+			keys[i] = output->counted[i].key;
+			customers[i] = output->counted[i].customers;
+		}
+		survival = survival_from_counts(keys, customers, output->ncounted);
 		survival_rate(survival, AT_DAYS, CONFIDENCE, rate, no_rate);
 		pfree(survival);
 	}
@@ -507,24 +655,27 @@ rfm_gateway_final(PG_FUNCTION_ARGS)
 {
 	const Gateway *gateway = PG_ARGISNULL(0) ? NULL : (Gateway *) PG_GETARG_POINTER(0);
 	Output	   *outputs;
-	uint32	   *keys;
+	Counted    *counted;
+	Size		ncounted;
+	Size		at = 0;
 	uint32		n = 0;
 	RowArray	array;
 
 	if (gateway == NULL)
 		PG_RETURN_NULL();
-	outputs = MemoryContextAllocExtended(CurrentMemoryContext, (Size) gateway->nnames * sizeof(Output),
-										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	keys = sort_log(gateway, outputs);
+	outputs = MemoryContextAllocHuge(CurrentMemoryContext, ((Size) gateway->nnames + 1) * sizeof(Output));
+	counted = gateway_count(gateway, &ncounted);
 	for (uint32 i = 0; i < gateway->nnames; i++)
 	{
 		const NameSums *name = &gateway->names[i];
+		Size		from = at;
 
 		CHECK_FOR_INTERRUPTS();
+		while (at < ncounted && counted[at].name == i)
+			at++;
 		if (name->customers < gateway->minimum)
 			continue;
-		outputs[n] = outputs[i];
-		outputs[n].name = name;
+		outputs[n] = (Output) {.name = name,.counted = counted + from,.ncounted = at - from};
 		outputs[n].bytes = id_bytes(&gateway->heap, name->id, &outputs[n].length);
 		n++;
 	}
@@ -536,7 +687,7 @@ rfm_gateway_final(PG_FUNCTION_ARGS)
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_row(&array, &outputs[i], keys);
+		add_row(&array, &outputs[i]);
 	}
 	return row_array_result(&array);
 }

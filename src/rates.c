@@ -360,39 +360,21 @@ survival_key(int32 days, bool event)
 	return (uint32) days * 2 + !event;
 }
 
-#define ST_SORT sort_keys
-#define ST_ELEMENT_TYPE uint32
-#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
-#define ST_CHECK_FOR_INTERRUPTS
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
 /*
- * The survival of customers with these keys, one at least, which are sorted:
- * what kaplan_meier gives for them.  palloc'd.
+ * The survival of so many customers with each of these keys, which ascend, one
+ * at least: what kaplan_meier gives for them.  palloc'd.
  */
 struct varlena *
-survival_from_keys(uint32 *keys, Size n)
+survival_from_counts(const uint32 *keys, const int64 *customers, Size n)
 {
-	Survival   *survival;
-	SurvivalEntry *entry;
-	Size		different = 1;
+	Survival   *survival = survival_new(n);
 
-	sort_keys(keys, n);
-	for (Size i = 1; i < n; i++)
-		different += keys[i] != keys[i - 1];
-	survival = survival_new(different);
-	survival->n = survival->nsorted = (uint32) different;
-	survival->customers = n;
-	entry = survival->entries;
-	entry->key = keys[0];
+	survival->n = survival->nsorted = (uint32) n;
 	for (Size i = 0; i < n; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (keys[i] != entry->key)
-			(++entry)->key = keys[i];
-		entry->customers++;
+		survival->entries[i] = (SurvivalEntry) {keys[i], customers[i]};
+		if (__builtin_add_overflow(survival->customers, customers[i], &survival->customers))
+			rfm_corrupt("gateway");
 	}
 	return (struct varlena *) survival;
 }

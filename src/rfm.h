@@ -409,7 +409,7 @@ extern VisitCounts visit_set_counts(const VisitSet *set, uint32 i, const IdHeap 
 /* ---------- rates.c: survivals ---------- */
 
 extern uint32 survival_key(int32 days, bool event);
-extern struct varlena *survival_from_keys(uint32 *keys, Size n);
+extern struct varlena *survival_from_counts(const uint32 *keys, const int64 *customers, Size n);
 extern void survival_rate(const struct varlena *survival, int32 at_days, double confidence, Datum *values, bool *nulls);
 
 /* ---------- rows.c: arrays of rows as results ---------- */
