@@ -26,7 +26,7 @@ BEGIN
         voided := format('coalesce(%s < $1, false)', rfm.instant_column(s.order_lines, 'voided_at', s.time_zone));
         excluded := format('(x.voided_at IS NULL AND %s)', excluded);
     END IF;
-    -- OFFSET 0: what is computed of a line is computed once
+    -- OFFSET 0: what is computed of a line is computed once; of distributed lines it would bring them here
     RETURN format($q$
         WITH l AS (
             SELECT x.customer_id, x.order_id, x.money,
@@ -43,7 +43,7 @@ BEGIN
                          %8$s AND x.ordered_at <> '-infinity' AS is_sound, CASE WHEN %8$s THEN rfm.money(x.amount) END AS money,
                          x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AS is_complete,
                          %5$s AS is_voided, %6$s AS is_excluded
-                  FROM %7$s x OFFSET 0) x OFFSET 0),
+                  FROM %7$s x%9$s) x%9$s),
         g AS (
             SELECT customer_id, order_id, reason, CASE WHEN reason = 5 THEN status END AS status,
                    count(*) AS lines, sum(money) AS money, bool_or(reason = 8 AND money >= 0) AS buys_before
@@ -66,7 +66,8 @@ BEGIN
         FROM n GROUP BY reason, status ORDER BY reason DESC, status$q$,
         rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
         rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone), rfm.text_column(s.order_lines, 'status'),
-        voided, excluded, s.order_lines, 'abs(x.amount::numeric) <= 922337203685476');
+        voided, excluded, s.order_lines, 'abs(x.amount::numeric) <= 922337203685476',
+        CASE WHEN NOT rfm.is_distributed(s) THEN ' OFFSET 0' END);
 END $$;
 COMMENT ON FUNCTION rfm.reconciliation_query(rfm.settings) IS
     'Internal. SQL of lines, orders, customers and money by the reason why they count or not, from the order lines alone.';

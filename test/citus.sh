@@ -157,6 +157,9 @@ is "the profiles are computed and written by the workers" "$(plan "INSERT INTO s
 	"*Custom Scan (Citus Adaptive)*Task Count: 8*"
 is "and no row of them comes to the coordinator" "$(plan "INSERT INTO shop.next_profiles ($columns) SELECT $columns FROM ($profiles) q" | grep -c 'Subplan' || :)" 0
 is "text ids, too" "$(distributed -c "SELECT rfm.runs_on_workers(rfm.distributed_profiles_query(rfm.resolve_settings(s), '''2024-01-02Z''::timestamptz')) FROM texts.settings s" 2>&1 | tail -n 1)" t
+reconciliation=$(distributed -c "SELECT replace(replace(replace(rfm.reconciliation_query(rfm.resolve_settings(s)), '\$1', '''2024-01-02Z''::timestamptz'),
+	'\$2', '''-infinity''::timestamptz'), '\$3', '''2024-01-02Z''::timestamptz') FROM shop.settings s")
+is "the lines are reconciled by the workers" "$(plan "$reconciliation" | grep -c 'Task Count: 8'), $(plan "$reconciliation" | grep -c 'Subplan' || :)" "1, 0"
 is "the sums of the analyses are made by the workers" "$(plan "SELECT rfm.tally(1::smallint, p.orders, p.revenue, 1, ARRAY['a']), rfm.gateway(p.first_category, 'vip', p.revenue, p.revenue, 1, true, 1),
 	rfm.cohorts(p.first_order_date, p.ledger), rfm.margin_rate(p.ledger), rfm.kaplan_meier(1, true) FROM shop.profiles p" | grep -c 'coord_combine_agg' || :)" "[1-9]*"
 is "a customer is looked for on one worker" "$(plan "SELECT * FROM shop.customers WHERE customer_id = 7" | grep -o 'Task Count: [0-9]*')" "Task Count: 1"

@@ -3379,3 +3379,62 @@ BEGIN
         END LOOP;
     END IF;
 END $$;
+
+-- 86_check: distributed lines are reconciled where they are
+
+CREATE OR REPLACE FUNCTION rfm.reconciliation_query(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := settings;
+    excluded text := CASE WHEN rfm.column_type(s.order_lines, 'status') IS NULL OR s.excluded_statuses = '{}' THEN 'false'
+        ELSE format('coalesce(x.status::text COLLATE "C" = ANY (%L::text[]), false)', s.excluded_statuses) END;
+    voided   text := 'false';
+BEGIN
+    -- the moment from which a line no longer counts, and until which it did, whatever its status says
+    IF rfm.column_type(s.order_lines, 'voided_at') IS NOT NULL THEN
+        voided := format('coalesce(%s < $1, false)', rfm.instant_column(s.order_lines, 'voided_at', s.time_zone));
+        excluded := format('(x.voided_at IS NULL AND %s)', excluded);
+    END IF;
+    -- OFFSET 0: what is computed of a line is computed once; of distributed lines it would bring them here
+    RETURN format($q$
+        WITH l AS (
+            SELECT x.customer_id, x.order_id, x.money,
+                   CASE WHEN NOT x.is_complete OR x.is_voided OR x.is_excluded OR x.is_sound THEN
+                       CASE WHEN x.customer_id IS NULL THEN 2
+                            WHEN NOT x.is_complete THEN 3
+                            WHEN x.is_voided THEN 4
+                            WHEN x.is_excluded THEN 5
+                            WHEN x.at >= $1 THEN CASE WHEN x.at >= $3 THEN 6 ELSE 7 END
+                            WHEN x.at < $2 THEN 8
+                            WHEN x.money < 0 THEN 11 ELSE 12 END
+                   ELSE 1 END AS reason, CASE WHEN x.is_excluded THEN x.status END AS status
+            FROM (SELECT %1$s AS customer_id, %2$s AS order_id, %3$s AS at, %4$s AS status, 
+                         %8$s AND x.ordered_at <> '-infinity' AS is_sound, CASE WHEN %8$s THEN rfm.money(x.amount) END AS money,
+                         x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AS is_complete,
+                         %5$s AS is_voided, %6$s AS is_excluded
+                  FROM %7$s x%9$s) x%9$s),
+        g AS (
+            SELECT customer_id, order_id, reason, CASE WHEN reason = 5 THEN status END AS status,
+                   count(*) AS lines, sum(money) AS money, bool_or(reason = 8 AND money >= 0) AS buys_before
+            FROM l GROUP BY 1, 2, 3, 4),
+        c AS (
+            SELECT g.*, bool_or(reason = 12) OVER w AS buys, bool_or(buys_before) OVER w AS bought
+            FROM g WINDOW w AS (PARTITION BY customer_id)),
+        k AS (
+            SELECT customer_id, order_id, status, lines, money,
+                   CASE WHEN reason < 11 OR buys THEN reason WHEN bought THEN 10 ELSE 9 END AS reason
+            FROM c),
+        n AS (
+            SELECT k.*,
+                   order_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id, order_id ORDER BY reason DESC, status) = 1 AS is_order,
+                   customer_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id ORDER BY reason DESC, status, order_id) = 1 AS is_customer
+            FROM k)
+        SELECT reason, status, sum(lines)::bigint AS lines, count(*) FILTER (WHERE is_order) AS orders,
+               count(*) FILTER (WHERE is_customer) AS customers, coalesce(sum(money), 0) AS amount,
+               min(order_id::text COLLATE "C") AS an_order, min(customer_id::text COLLATE "C") AS a_customer
+        FROM n GROUP BY reason, status ORDER BY reason DESC, status$q$,
+        rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
+        rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone), rfm.text_column(s.order_lines, 'status'),
+        voided, excluded, s.order_lines, 'abs(x.amount::numeric) <= 922337203685476',
+        CASE WHEN NOT rfm.is_distributed(s) THEN ' OFFSET 0' END);
+END $$;

@@ -67,9 +67,9 @@ CREATE ROLE sharding_owner LOGIN;
 GRANT CREATE ON DATABASE sharding_test TO sharding_owner;
 GRANT CREATE ON SCHEMA public TO sharding_owner;
 CREATE SERVER a FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'a', dbname 'sharding_test', extensions 'rfm_segments', use_remote_estimate 'true',
-	async_capable 'true', fetch_size '10000');
+	async_capable 'true', fetch_size '10000', fdw_tuple_cost '0.2');
 CREATE SERVER b FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host :'b', dbname 'sharding_test', extensions 'rfm_segments', use_remote_estimate 'true',
-	async_capable 'true', fetch_size '10000');
+	async_capable 'true', fetch_size '10000', fdw_tuple_cost '0.2');
 GRANT USAGE ON FOREIGN SERVER a, b TO sharding_owner;
 CREATE USER MAPPING FOR sharding_owner SERVER a OPTIONS (user 'postgres', password_required 'false');
 CREATE USER MAPPING FOR sharding_owner SERVER b OPTIONS (user 'postgres', password_required 'false');
