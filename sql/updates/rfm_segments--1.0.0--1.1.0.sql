@@ -88,32 +88,6 @@ CREATE FUNCTION rfm.summary(profile rfm.profile_state) RETURNS rfm.profile_summa
     AS 'MODULE_PATHNAME', 'rfm_profile_summary' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION rfm.summary(rfm.profile_state) IS 'Internal. What is known of a profile but its single orders. NULL for NULL.';
 
--- 46_ledger: what postgres_fdw ships
-
--- The same with the name of the time zone as bytes, as for profile.
-CREATE FUNCTION rfm.ledger_accum(rfm.ledger, ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) RETURNS rfm.ledger
-    AS 'MODULE_PATHNAME', 'rfm_ledger_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION rfm.ledger_accum(rfm.ledger, "any", "any", numeric, timestamptz, timestamptz, bytea) IS 'Adds a line; a step of ledger.';
-CREATE AGGREGATE rfm.ledger(ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) (
-    SFUNC = rfm.ledger_accum, STYPE = rfm.ledger, SSPACE = 128,
-    FINALFUNC = rfm.ledger_final, COMBINEFUNC = rfm.ledger_combine, PARALLEL = SAFE);
-COMMENT ON AGGREGATE rfm.ledger("any", "any", numeric, timestamptz, timestamptz, bytea) IS
-    'As ledger with a time_zone of type text, for queries over foreign tables: postgres_fdw ships this one, GROUP BY and all. Example: SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC''::bytea);';
-
--- Costs as arguments, where lines are aggregated far from the products.
-CREATE FUNCTION rfm.cost_of(product_id bigint, product_ids bigint[], costs numeric[]) RETURNS numeric
-    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.cost_of(product_id uuid, product_ids uuid[], costs numeric[]) RETURNS numeric
-    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-CREATE FUNCTION rfm.cost_of(product_id text, product_ids text[], costs numeric[]) RETURNS numeric
-    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION rfm.cost_of(bigint, bigint[], numeric[]) IS
-    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
-COMMENT ON FUNCTION rfm.cost_of(uuid, uuid[], numeric[]) IS
-    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
-COMMENT ON FUNCTION rfm.cost_of(text, text[], numeric[]) IS
-    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend by their bytes. NULL for a product that is not there.';
-
 -- 44_aggregate_state: aggregates that are computed on several machines have a type for their states
 
 CREATE TYPE rfm.aggregate_state;
@@ -140,6 +114,32 @@ CREATE FUNCTION rfm.aggregate_state_combine(state rfm.aggregate_state, other rfm
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'rfm_aggregate_state_combine';
 COMMENT ON FUNCTION rfm.aggregate_state_combine(rfm.aggregate_state, rfm.aggregate_state) IS
 'Internal. The state of two disjoint sets of rows of one aggregate; a step of tally, gateway, cohorts and margin_rate. NULL stands for no rows; states of two aggregates are an error.';
+
+-- 46_ledger: what postgres_fdw ships
+
+-- The same with the name of the time zone as bytes, as for profile.
+CREATE FUNCTION rfm.ledger_accum(rfm.ledger, ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) RETURNS rfm.ledger
+    AS 'MODULE_PATHNAME', 'rfm_ledger_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.ledger_accum(rfm.ledger, "any", "any", numeric, timestamptz, timestamptz, bytea) IS 'Adds a line; a step of ledger.';
+CREATE AGGREGATE rfm.ledger(ordered_at "any", amount "any", cost numeric, window_start timestamptz, as_of timestamptz, time_zone bytea) (
+    SFUNC = rfm.ledger_accum, STYPE = rfm.ledger, SSPACE = 128,
+    FINALFUNC = rfm.ledger_final, COMBINEFUNC = rfm.ledger_combine, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rfm.ledger("any", "any", numeric, timestamptz, timestamptz, bytea) IS
+    'As ledger with a time_zone of type text, for queries over foreign tables: postgres_fdw ships this one, GROUP BY and all. Example: SELECT rfm.ledger(now(), 9.90, 4.00, NULL, NULL, ''UTC''::bytea);';
+
+-- Costs as arguments, where lines are aggregated far from the products.
+CREATE FUNCTION rfm.cost_of(product_id bigint, product_ids bigint[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.cost_of(product_id uuid, product_ids uuid[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION rfm.cost_of(product_id text, product_ids text[], costs numeric[]) RETURNS numeric
+    AS 'MODULE_PATHNAME', 'rfm_cost_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION rfm.cost_of(bigint, bigint[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
+COMMENT ON FUNCTION rfm.cost_of(uuid, uuid[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend. NULL for a product that is not there.';
+COMMENT ON FUNCTION rfm.cost_of(text, text[], numeric[]) IS
+    'Internal. The cost of a product: what stands in costs where it stands in product_ids, which ascend by their bytes. NULL for a product that is not there.';
 
 -- 46_ledger: cohorts and margin_rate with that type
 
@@ -298,6 +298,89 @@ BEGIN
     END;
 END $$;
 
+-- 60_model: a new model is told that its relations are distributed as it needs them
+
+CREATE OR REPLACE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s         rfm.settings := rfm.model_settings(model);
+    old       rfm.settings := s;
+    old_rules text := coalesce(s.rules, 'lifecycle');
+    new_rules text;
+    edited    boolean;
+    name      text;
+BEGIN
+    PERFORM rfm.check_axis('recency', change.recency_cutoffs, change.recency_fractions);
+    PERFORM rfm.check_axis('frequency', change.frequency_cutoffs, change.frequency_fractions);
+    PERFORM rfm.check_axis('monetary', change.monetary_cutoffs, change.monetary_fractions);
+    FOREACH name IN ARRAY coalesce(unset, '{}') LOOP
+        CASE name
+            WHEN 'storage' THEN s.storage := NULL;
+            WHEN 'as_of' THEN s.as_of := NULL;
+            WHEN 'time_zone' THEN s.time_zone := NULL;
+            WHEN 'lookback' THEN s.lookback := NULL;
+            WHEN 'excluded_statuses' THEN s.excluded_statuses := NULL;
+            WHEN 'dimensions' THEN s.dimensions := NULL;
+            WHEN 'rules' THEN s.rules := NULL;
+            WHEN 'build_memory' THEN s.build_memory := NULL;
+            WHEN 'recency_cutoffs' THEN s.recency_cutoffs := NULL;
+            WHEN 'recency_fractions' THEN s.recency_fractions := NULL;
+            WHEN 'frequency_cutoffs' THEN s.frequency_cutoffs := NULL;
+            WHEN 'frequency_fractions' THEN s.frequency_fractions := NULL;
+            WHEN 'monetary_cutoffs' THEN s.monetary_cutoffs := NULL;
+            WHEN 'monetary_fractions' THEN s.monetary_fractions := NULL;
+            ELSE
+                RAISE EXCEPTION 'setting "%" cannot be unset', name USING ERRCODE = 'invalid_parameter_value',
+                    HINT = 'These can: storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
+                        ' and _cutoffs and _fractions of recency, frequency and monetary.';
+        END CASE;
+    END LOOP;
+    s.storage := coalesce(change.storage, s.storage);
+    s.as_of := coalesce(change.as_of, s.as_of);
+    s.time_zone := coalesce(change.time_zone, s.time_zone);
+    s.lookback := coalesce(change.lookback, s.lookback);
+    s.excluded_statuses := coalesce(change.excluded_statuses, s.excluded_statuses);
+    s.dimensions := coalesce(change.dimensions, s.dimensions);
+    s.rules := coalesce(change.rules, s.rules);
+    s.build_memory := coalesce(change.build_memory, s.build_memory);
+    IF change.recency_cutoffs IS NOT NULL OR change.recency_fractions IS NOT NULL THEN
+        s.recency_cutoffs := change.recency_cutoffs;
+        s.recency_fractions := change.recency_fractions;
+    END IF;
+    IF change.frequency_cutoffs IS NOT NULL OR change.frequency_fractions IS NOT NULL THEN
+        s.frequency_cutoffs := change.frequency_cutoffs;
+        s.frequency_fractions := change.frequency_fractions;
+    END IF;
+    IF change.monetary_cutoffs IS NOT NULL OR change.monetary_fractions IS NOT NULL THEN
+        s.monetary_cutoffs := change.monetary_cutoffs;
+        s.monetary_fractions := change.monetary_fractions;
+    END IF;
+    PERFORM rfm.check_contract(rfm.resolve_settings(s));
+    PERFORM rfm.check_distribution(rfm.resolve_settings(s));
+
+    new_rules := coalesce(s.rules, 'lifecycle');
+    IF new_rules <> old_rules THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %1$I.segment_rules) AND EXISTS ('
+            ' (TABLE %1$I.segment_rules EXCEPT SELECT * FROM rfm.default_rules($1)) UNION ALL'
+            ' (SELECT * FROM rfm.default_rules($1) EXCEPT TABLE %1$I.segment_rules))', model) INTO edited USING old_rules;
+        IF edited THEN
+            RAISE EXCEPTION 'the segment rules of model "%" were edited and would be lost', model
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = format('To give them up, first DELETE FROM %I.segment_rules.', model);
+        END IF;
+        PERFORM rfm.fill_rules(model, new_rules);
+    END IF;
+    PERFORM rfm.report_settings(rfm.resolve_settings(s));
+    EXECUTE format('UPDATE %I.settings SET (storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
+        ' recency_cutoffs, recency_fractions, frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions) ='
+        ' (SELECT $1.storage, $1.as_of, $1.time_zone, $1.lookback, $1.excluded_statuses, $1.dimensions, $1.rules, $1.build_memory,'
+        ' $1.recency_cutoffs, $1.recency_fractions, $1.frequency_cutoffs, $1.frequency_fractions, $1.monetary_cutoffs, $1.monetary_fractions)',
+        model) USING s;
+    IF s IS DISTINCT FROM old THEN
+        RAISE NOTICE 'the settings of model "%" take effect at the next refresh', model USING HINT = format('CALL rfm.refresh(%L);', model);
+    END IF;
+END $$;
+
 -- 65_contract: profiles of lines that are aggregated elsewhere
 
 CREATE OR REPLACE FUNCTION rfm.profiles_query(settings rfm.settings, as_of text, lines text, accounts text, products text, ids text DEFAULT NULL) RETURNS text
@@ -366,194 +449,6 @@ BEGIN
     END IF;
     profiles := rfm.profiles_query(settings, at_sql, lines, format('%I.unique_accounts', model), format('%I.unique_products', model));
 END $$;
-
--- 68_sharded: order lines that are foreign tables, or partitions that are.
---
--- postgres_fdw ships an aggregate with its GROUP BY when nothing in it needs this server: extensions of the server name
--- this one, times are constants or parameters, texts come from foreign columns; of a partitioned table, when the partition
--- key is the customer and enable_partitionwise_aggregate is on. Then one row per customer crosses the network, and the rest
--- of the build is as always. The planner decides: is_shipped asks it.
-
-CREATE FUNCTION rfm.foreign_lines(settings rfm.settings) RETURNS oid[]
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN ARRAY(
-        WITH RECURSIVE family(relation) AS (
-            SELECT b.source FROM rfm.sources_below('order_lines', settings.order_lines, NULL) b WHERE b.kind IN ('p', 'f')
-            UNION
-            SELECT i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.relation)
-        SELECT f.relation FROM family f JOIN pg_class c ON c.oid = f.relation WHERE c.relkind = 'f' ORDER BY 1);
-END $$;
-COMMENT ON FUNCTION rfm.foreign_lines(rfm.settings) IS 'Internal. The foreign tables below the order lines, through views and partitions.';
-
-CREATE FUNCTION rfm.is_sharded(settings rfm.settings) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN rfm.foreign_lines(settings) <> '{}';
-END $$;
-COMMENT ON FUNCTION rfm.is_sharded(rfm.settings) IS 'Internal. Whether order lines are in foreign tables.';
-
--- Bare columns, since a cast to another collation stays at home; only where a column takes ids for equal that differ in their
--- bytes it must be. The moments are parameters, also where they are now().
-CREATE FUNCTION rfm.sharded_groups_query(settings rfm.settings, as_of text, products text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s        rfm.settings := settings;
-    customer text := CASE WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
-                                       WHERE a.attrelid = s.order_lines AND a.attname = 'customer_id' AND NOT c.collisdeterministic)
-                          THEN rfm.id_column(s.order_lines, 'customer_id') ELSE 'x.customer_id' END;
-    product  text := CASE WHEN rfm.column_type(s.order_lines, 'product_id') IS NULL THEN 'NULL::bigint' ELSE 'x.product_id' END;
-    id_type  text := CASE rfm.id_type(s.order_lines, 'product_id') WHEN 'text' THEN 'text' WHEN 'uuid' THEN 'uuid' ELSE 'bigint' END;
-    moment   text := format('(SELECT %s)', as_of);
-    since    text := format('(SELECT %s)', rfm.window_start_sql(s, as_of));
-    zone     text := format('%L::bytea', s.time_zone);
-    voided   text := CASE rfm.column_type(s.order_lines, 'voided_at')::text WHEN 'timestamp with time zone' THEN 'x.voided_at::timestamptz'
-                          ELSE format('rfm.instant(x.voided_at::timestamp, %s)', zone) END;
-BEGIN
-    RETURN format('SELECT %s AS customer_id, rfm.summary(rfm.profile(x.order_id, x.ordered_at, x.amount, %s, %s, %s, %s)) AS profile,'
-        ' rfm.ledger(x.ordered_at, x.amount, %s, %3$s, %4$s, %5$s) AS ledger, %7$s AS voided_at FROM %8$s x%9$s GROUP BY 1',
-        customer, product, since, moment, zone,
-        CASE WHEN s.products IS NULL OR rfm.column_type(s.products, 'cost') IS NULL THEN 'NULL::numeric'
-             -- of the collation that any column has its way with
-             ELSE format('rfm.cost_of(%1$s::%2$s, (SELECT array_agg(%3$s ORDER BY c.product_id) FROM %4$s c WHERE c.cost IS NOT NULL),'
-                      ' (SELECT array_agg(c.cost ORDER BY c.product_id) FROM %4$s c WHERE c.cost IS NOT NULL))', product, id_type,
-                  CASE id_type WHEN 'text' THEN 'c.product_id COLLATE "default"' ELSE format('c.product_id::%s', id_type) END, products) END,
-        CASE WHEN rfm.column_type(s.order_lines, 'voided_at') IS NULL THEN 'NULL::timestamptz'
-             ELSE format('min(%1$s) FILTER (WHERE %1$s >= %2$s AND isfinite(%1$s))', voided, moment) END,
-        s.order_lines,
-        rfm.where_sql(nullif(replace(rfm.counted_sql(s, moment), rfm.instant_column(s.order_lines, 'voided_at', s.time_zone), voided), 'true'),
-            'x.customer_id IS NOT NULL', 'x.order_id IS NOT NULL', 'x.ordered_at IS NOT NULL', 'x.amount IS NOT NULL'));
-END $$;
-COMMENT ON FUNCTION rfm.sharded_groups_query(rfm.settings, text, text) IS
-    'Internal. SQL of the summary of the profile, the ledger and the next voided line by customer, in a form that postgres_fdw ships. as_of, products: SQL.';
-
--- Lines without customer come as they are: they are no group that a server could know alone.
-CREATE FUNCTION rfm.sharded_rows_query(settings rfm.settings, as_of text, products text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s        rfm.settings := settings;
-    columns  text := rfm.profile_columns(s);
-    id_type  text := rfm.id_type(s.order_lines, 'customer_id');
-BEGIN
-    RETURN format(
-        'SELECT %1$s AS customer_id, t.first_order_at, t.first_order_until, rfm.local_date(t.first_order_at, %3$L) AS first_order_date,'
-        ' t.second_order_at, rfm.local_date(t.second_order_at, %3$L) AS second_order_date,'
-        ' t.last_order_at, rfm.local_date(t.last_order_at, %3$L) AS last_order_date, (g.profile).orders, (g.profile).lines,'
-        ' (g.profile).revenue, (g.profile).first_order_revenue, (g.profile).first_product_id::%9$s AS first_product_id,'
-        ' g.ledger, least(rfm.next_line_at(g.ledger), g.voided_at) AS next_change_at'
-        -- OFFSET keeps the condition from becoming a HAVING that would stay here
-        ' FROM (%2$s OFFSET 0) g, LATERAL (SELECT rfm.instant((g.profile).first_order_at) AS first_order_at,'
-        ' rfm.instant((g.profile).first_order_until) AS first_order_until, rfm.instant((g.profile).second_order_at) AS second_order_at,'
-        ' rfm.instant((g.profile).last_order_at) AS last_order_at) t WHERE (g.profile).orders IS NOT NULL'
-        ' UNION ALL (SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount, l.product_id, %5$s, %6$s, %3$L,'
-        ' NULL, NULL, NULL::numeric, l.voided_at) AS profiles FROM (%7$s) l) g,'
-        ' LATERAL rfm.unpack(g.profiles, NULL, %3$L) AS u(customer_id %8$s, %4$s, ledger rfm.ledger, next_change_at timestamptz) LIMIT 1)',
-        CASE id_type WHEN 'text' THEN 'g.customer_id::text COLLATE "C"' ELSE format('g.customer_id::%s', id_type) END,
-        rfm.sharded_groups_query(s, as_of, products), s.time_zone, columns, rfm.window_start_sql(s, as_of), as_of,
-        rfm.valid_lines_query(s, as_of, 'x.customer_id IS NULL'), id_type, rfm.id_type(s.order_lines, 'product_id'));
-END $$;
-COMMENT ON FUNCTION rfm.sharded_rows_query(rfm.settings, text, text) IS
-    'Internal. SQL of the profiles of sharded lines with ledger and next_change_at, as the lines alone give them.';
-
--- The planner takes the partitions at their word, and so would a refresh, which writes what differs.
-CREATE FUNCTION rfm.refuse_twins(twins bigint) RETURNS bigint
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF twins > 0 THEN
-        RAISE EXCEPTION '% customers have lines on more than one shard', twins USING ERRCODE = 'cardinality_violation',
-            HINT = 'A customer must be on the shard of his hash: "Sharded PostgreSQL" in the README tells how to find those who are not.';
-    END IF;
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION rfm.refuse_twins(bigint) IS 'Internal. Refuses customers who came from several shards; NULL when there are none.';
-
-CREATE FUNCTION rfm.sharded_query(model text, settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- before anything else is asked of them
-    RETURN (SELECT format('WITH shard_rows AS MATERIALIZED (%s), p AS (SELECT r.* FROM shard_rows r WHERE (SELECT rfm.refuse_twins('
-                'count(t.customer_id) - count(DISTINCT t.customer_id)) FROM shard_rows t) IS NULL) SELECT q.*, NULL::bigint AS next_hash FROM (%s) q',
-                q.profile_rows, q.profiles)
-            FROM rfm.all_profiles_query(model, settings, true) q);
-END $$;
-COMMENT ON FUNCTION rfm.sharded_query(text, rfm.settings) IS 'Internal. SQL of all profiles of a model of sharded lines, as pass_query gives those of others.';
-
--- Where only some of the foreign tables ship, those lines alone come here that must.
-CREATE FUNCTION rfm.shipping(settings rfm.settings, OUT scans int, OUT shipped int)
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_partitionwise_aggregate = on AS $$
-DECLARE
-    line text;
-BEGIN
-    scans := 0;
-    shipped := 0;
-    IF rfm.is_sharded(settings) THEN
-        FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || rfm.sharded_groups_query(settings, rfm.as_of_sql(settings),
-                format('(SELECT NULL::%s AS product_id, NULL::numeric AS cost)', rfm.id_type(settings.products, 'product_id'))) LOOP
-            scans := scans + (line ~ 'Foreign Scan')::int;
-            shipped := shipped + (line ~ E'^ *Remote SQL: SELECT .*\\mrfm\\.profile\\(.* GROUP BY ')::int;
-        END LOOP;
-    END IF;
-END $$;
-COMMENT ON FUNCTION rfm.shipping(rfm.settings) IS
-    'Internal. How many foreign tables the planner would read for the profiles, and how many of them aggregate on their own server.';
-
-CREATE FUNCTION rfm.is_shipped(settings rfm.settings) RETURNS boolean
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN (SELECT s.shipped > 0 FROM rfm.shipping(settings) s);
-END $$;
-COMMENT ON FUNCTION rfm.is_shipped(rfm.settings) IS
-    'Internal. Whether order lines are aggregated on the servers that hold them; otherwise they are fetched, each once.';
-
--- Why the aggregation stays here, and what to do: what the catalogue tells, or else the rest.
-CREATE FUNCTION rfm.shipping_obstacle(settings rfm.settings, OUT problem text, OUT hint text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s rfm.settings := settings;
-BEGIN
-    SELECT x.problem, x.hint INTO problem, hint
-    FROM unnest(rfm.foreign_lines(s)) f JOIN pg_foreign_table t ON t.ftrelid = f JOIN pg_foreign_server v ON v.oid = t.ftserver
-    JOIN pg_foreign_data_wrapper w ON w.oid = v.srvfdw
-    CROSS JOIN LATERAL (SELECT o.option_value FROM pg_options_to_table(v.srvoptions) o WHERE o.option_name = 'extensions'
-                        UNION ALL SELECT NULL ORDER BY 1 LIMIT 1) e(extensions)
-    CROSS JOIN LATERAL (VALUES
-        (1, w.fdwname <> 'postgres_fdw', format('%s is a table of %s', f::regclass, w.fdwname), 'Only postgres_fdw can aggregate on the other side.'),
-        (2, coalesce('rfm_segments' <> ALL (regexp_split_to_array(btrim(e.extensions), E'\\s*,\\s*')), true),
-            format('server %I does not name the extension', v.srvname),
-            format('With rfm_segments in that database, too: ALTER SERVER %I OPTIONS (%s extensions %L).', v.srvname,
-                   CASE WHEN e.extensions IS NULL THEN 'ADD' ELSE 'SET' END, concat_ws(',', e.extensions, 'rfm_segments')))) x(place, applies, problem, hint)
-    WHERE x.applies ORDER BY x.place, v.srvname, f LIMIT 1;
-    IF problem IS NULL AND rfm.column_type(s.order_lines, 'status') NOT IN ('text'::regtype, 'varchar') THEN
-        problem := format('status has type %s', rfm.column_type(s.order_lines, 'status'));
-        hint := 'Let a view on the other side cast it to text, and read that.';
-    END IF;
-    IF problem IS NULL THEN
-        problem := 'the planner finds no way, or none that pays';
-        hint := 'The customer must be the partition key, alone, and views between may rename, not compute. See "Sharded PostgreSQL" in the README.';
-    END IF;
-END $$;
-COMMENT ON FUNCTION rfm.shipping_obstacle(rfm.settings) IS 'Internal. Why sharded lines are not aggregated where they are, and what to do.';
-
-CREATE FUNCTION rfm.report_shards(settings rfm.settings) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    n        int := cardinality(rfm.foreign_lines(settings));
-    found    record;
-    obstacle record;
-BEGIN
-    IF n > 0 THEN
-        found := rfm.shipping(settings);
-        IF found.shipped > 0 AND found.shipped = found.scans THEN
-            RAISE NOTICE 'the lines are in % foreign %: they are aggregated there, one row per customer comes here', n,
-                CASE n WHEN 1 THEN 'table' ELSE 'tables' END;
-        ELSE
-            obstacle := rfm.shipping_obstacle(settings);
-            RAISE NOTICE 'the lines are in % foreign %, of which % aggregate on their own server: %', n,
-                CASE n WHEN 1 THEN 'table' ELSE 'tables' END, found.shipped, obstacle.problem USING HINT = obstacle.hint;
-        END IF;
-    END IF;
-END $$;
-COMMENT ON FUNCTION rfm.report_shards(rfm.settings) IS 'Internal. Tells by NOTICE that order lines are sharded, and whether the servers that hold them aggregate them.';
 
 -- 65_contract: text that follows no session
 
@@ -697,6 +592,136 @@ BEGIN
         WHEN actual = 'timestamptz'::regtype THEN 'replace(to_jsonb(c.%1$I AT TIME ZONE %2$L) #>> ''{}'', ''T'', '' '')'
         WHEN actual = 'float8'::regtype THEN 'c.%1$I::numeric::text'
         ELSE 'c.%1$I::text' END, column_name, time_zone);
+END $$;
+
+-- 65_contract: of distributed lines the column of the customer stays as it is
+
+CREATE OR REPLACE FUNCTION rfm.id_column(relation regclass, column_name text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- text ids compare by bytes, whatever the database's collation; Citus knows the column by which it distributes only as it is
+    RETURN CASE WHEN rfm.column_type(relation, column_name) IS NULL THEN 'NULL::bigint'
+        WHEN column_name = 'customer_id' AND EXISTS (SELECT FROM rfm.citus_tables(relation)) THEN 'x.customer_id'
+        ELSE format(CASE rfm.id_type(relation, column_name) WHEN 'text' THEN 'x.%I::text COLLATE "C"' ELSE 'x.%I::%s' END,
+                    column_name, rfm.id_type(relation, column_name)) END;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.registered_sql(settings rfm.settings, is_unique boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
+        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
+                    CASE WHEN NOT is_unique THEN ' GROUP BY ' || rfm.id_column(settings.accounts, 'customer_id') END) END;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := settings;
+    profiles float4 := (SELECT reltuples FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    result   boolean;
+BEGIN
+    IF rfm.is_distributed(s) THEN
+        RETURN true;
+    ELSIF profiles > 0 THEN
+        RETURN profiles * 160 > pg_size_bytes(s.build_memory);
+    END IF;
+    EXECUTE format('SELECT u.next_hash IS NOT NULL FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount,'
+        ' l.product_id, %s, %s, %L, %s, 0) AS profiles FROM (%s) l) g,'
+        ' LATERAL rfm.unpack(g.profiles) AS u(customer_id %s, next_hash bigint) WHERE u.customer_id IS NULL',
+        rfm.window_start_sql(s, rfm.as_of_sql(s)), rfm.as_of_sql(s), s.time_zone, pg_size_bytes(s.build_memory),
+        rfm.valid_lines_query(s, rfm.as_of_sql(s)),
+        rfm.id_type(s.order_lines, 'customer_id')) INTO result;
+    RETURN result;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.report_lines(settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s          rfm.settings := settings;
+    has_status boolean := rfm.column_type(s.order_lines, 'status') IS NOT NULL;
+    distributed boolean := rfm.is_distributed(s);
+    as_of      timestamptz;
+    query      text;
+    found      jsonb;
+    name       text;
+    line       record;
+    -- of all lines, and of those that count
+    all_lines  bigint;
+    excluded   bigint := 0;
+    counted    bigint;
+    missing    bigint;
+    lost       numeric;
+    oldest     timestamptz;
+    newest     timestamptz;
+BEGIN
+    EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
+    query := format('SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
+        ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
+        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
+        ' min(at) FILTER (WHERE valid AND at > ''-infinity'') AS since, max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0) AS until'
+        -- what is asked for several times of a line is computed once; OFFSET of this type does not keep workers away
+        ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND at < $1 AND counts AS valid'
+        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x%5$s) x%5$s) x'
+        ' GROUP BY status',
+        rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
+        s.order_lines, rfm.counted_sql(s, '$1'),
+        -- with it the lines would come from their workers
+        CASE WHEN NOT distributed THEN ' OFFSET bigint ''0''' END);
+    IF distributed THEN
+        -- Citus would connect to the coordinator itself for more, and then make no table there in this transaction
+        FOR name, all_lines, counted, missing, lost, oldest, newest IN EXECUTE query USING as_of LOOP
+            found := coalesce(found, '[]') || jsonb_build_object('status', name, 'lines', all_lines, 'valid', counted, 'nobodys', missing,
+                'money', lost, 'since', oldest, 'until', newest);
+        END LOOP;
+    ELSE
+        -- by EXECUTE INTO: a loop over the query would have no parallel workers
+        EXECUTE format('SELECT jsonb_agg(to_jsonb(s)) FROM (%s) s', query) INTO found USING as_of;
+    END IF;
+    counted := 0;
+    missing := 0;
+    lost := 0;
+    oldest := NULL;
+    newest := NULL;
+    all_lines := coalesce((SELECT sum((l ->> 'lines')::bigint) FROM jsonb_array_elements(found) l), 0);
+    FOR line IN SELECT * FROM jsonb_to_recordset(found)
+            AS l(status text, lines bigint, valid bigint, nobodys bigint, money numeric, since timestamptz, until timestamptz)
+            ORDER BY lines DESC, status COLLATE "C"
+    LOOP
+        IF has_status THEN
+            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(line.status), 'NULL'), line.lines,
+                round(100.0 * line.lines / all_lines, 1) || ' %',
+                CASE WHEN line.status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
+        END IF;
+        IF line.status = ANY (s.excluded_statuses) THEN
+            excluded := excluded + line.lines;
+        END IF;
+        counted := counted + line.valid;
+        missing := missing + line.nobodys;
+        lost := lost + line.money;
+        oldest := least(oldest, line.since);
+        newest := greatest(newest, line.until);
+    END LOOP;
+
+    IF NOT has_status THEN
+        RAISE NOTICE 'the lines have no status: all of them count';
+    ELSIF excluded = 0 AND s.excluded_statuses <> '{}' AND all_lines > 0 THEN
+        RAISE WARNING 'none of the excluded statuses % occurs', s.excluded_statuses
+            USING HINT = 'Set excluded_statuses to your statuses of cancelled and returned lines, as they are written above.';
+    END IF;
+    IF missing > 0 THEN
+        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, counted, round(lost, 2);
+    END IF;
+    IF newest IS NULL THEN
+        RAISE NOTICE 'there are no purchases yet';
+    ELSE
+        RAISE NOTICE 'lines from % to %', rfm.local_date(oldest, s.time_zone), rfm.local_date(newest, s.time_zone);
+        IF rfm.local_date(as_of, s.time_zone) - rfm.local_date(newest, s.time_zone) > 90 THEN
+            RAISE NOTICE 'the newest purchase is % days older than as_of: by then everyone hibernates',
+                rfm.local_date(as_of, s.time_zone) - rfm.local_date(newest, s.time_zone)
+                USING HINT = format('For a static export set as_of => %L.', (rfm.local_date(newest, s.time_zone) + 1)::text);
+        END IF;
+    END IF;
 END $$;
 
 -- 66_tracking: what records changes reads transition tables or nothing
@@ -848,788 +873,6 @@ BEGIN
             EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', t.member::regclass, name);
         END IF;
     END LOOP;
-END $$;
-
--- 70_analyses: the same view in sessions with other settings
-
-CREATE OR REPLACE FUNCTION rfm.scored_query(model text, settings rfm.settings, profiles text, snapshot text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    columns text := 'p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
-        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
-        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase,'
-        ' p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
-        ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
-        ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
-        ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
-        ' SCORE AS rfm_score,'
-        ' rfm.segment_of(SCORE, s.rules) AS segment,'
-        ' rfm.segment_rank(SCORE, s.rules) AS segment_rank,'
-        ' rfm.segment_stage(SCORE, s.rules) AS stage,'
-        ' s.margin_rate, CASE WHEN p.customer_id IS NULL THEN s.cohorts END AS cohorts, p.segment_since,'
-        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue';
-BEGIN
-    columns := replace(columns, 'SCORE',
-        'rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs)');
-    IF snapshot IS NULL THEN
-        columns := regexp_replace(columns, E'\\ms\\.(\\w+)', format(E'(SELECT s.\\1 FROM %s s)', replace(quote_ident(model), E'\\', E'\\\\') || '.snapshot'), 'g');
-    END IF;
-    RETURN format('SELECT %s%s FROM %s p%s', columns,
-        (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
-        profiles, ' CROSS JOIN ' || snapshot || ' s');
-END $$;
-
--- 81_functions, 82_time: of sharded lines, the query by customer
-
-CREATE OR REPLACE FUNCTION rfm.make_functions(model text, settings rfm.settings, grouped boolean DEFAULT NULL) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    f        record;
-    made     oid[] := ARRAY[]::oid[];
-    routine  regprocedure;
-    name     text;
-    creation text;
-    command  text;
-    grants   text[];
-BEGIN
-    FOR f IN SELECT * FROM rfm.model_functions(model, settings,
-                CASE WHEN settings.storage = 'view' OR rfm.is_sharded(settings) THEN coalesce(grouped, rfm.needs_grouping(model, settings)) END) LOOP
-        name := format('%I.%I(%s)', model, f.name, f.types);
-        creation := format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql STABLE'
-            ' SET search_path = pg_catalog, pg_temp SET jit = off AS %L', model, f.name, f.arguments, f.result, f.body);
-        BEGIN
-            EXECUTE creation;
-        EXCEPTION WHEN invalid_function_definition THEN
-            grants := rfm.function_grants(name::regprocedure);
-            EXECUTE format('DROP FUNCTION %s', name);
-            EXECUTE creation;
-            FOREACH command IN ARRAY coalesce(grants, '{}') LOOP
-                EXECUTE command;
-            END LOOP;
-        END;
-        EXECUTE format('COMMENT ON FUNCTION %s IS %L', name, f.comment);
-        made := made || name::regprocedure::oid;
-    END LOOP;
-    FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
-        -- those of track_changes come and go with it
-        IF routine::oid <> ALL (made) AND (SELECT prorettype <> 'trigger'::regtype FROM pg_proc WHERE oid = routine) THEN
-            EXECUTE format('DROP FUNCTION %s', routine);
-        END IF;
-    END LOOP;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.query_choice(model text, settings rfm.settings, grouped boolean, one_pass text, by_customer text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN CASE WHEN settings.storage <> 'view' AND grouped IS NOT TRUE THEN
-        format('CASE WHEN (SELECT c.reltuples * 160 > %s FROM pg_class c WHERE c.oid = rfm.model_relation(%L, ''profiles'')) THEN %L ELSE %L END',
-               pg_size_bytes(settings.build_memory), model, by_customer, one_pass)
-        ELSE quote_literal(CASE WHEN grouped THEN by_customer ELSE one_pass END) END;
-END $$;
-
--- 85_refresh: the first refresh after an update brings functions, grants and comments of a model up to date
-
-CREATE FUNCTION rfm.made_by_this_version(model text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    this boolean;
-BEGIN
-    EXECUTE format('SELECT EXISTS (SELECT FROM %I.compiled_views v JOIN pg_extension e ON e.extname = v.name AND e.extversion = v.query'
-        ' WHERE v.position = -2)', model) INTO this;
-    RETURN this;
-END $$;
-
-COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
-    'Internal. Whether the functions and comments of a model were made by the version of the extension that is installed.';
-
-CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    before text;
-BEGIN
-    before := rfm.propagate_ddl(settings, 'off');
-    PERFORM rfm.make_functions(model, settings, grouped);
-    PERFORM rfm.propagate_ddl(settings, before);
-    PERFORM rfm.update_recorders(model, settings);
-    PERFORM rfm.grant_reading(model, readers);
-    PERFORM rfm.comment_model(model);
-    EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
-    EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
-END $$;
-
-COMMENT ON FUNCTION rfm.complete_model(text, rfm.settings, boolean, text[]) IS
-    'Internal. Brings what goes with the views of a model up to date: functions, grants of its readers, comments.';
-
-CREATE OR REPLACE FUNCTION rfm.compile_model(model text) RETURNS text
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
-    live    rfm.settings := s;
-    readers text[] := rfm.readers(model);
-    kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
-    stays   boolean := false;
-    grouped boolean;
-    changed text[];
-    reason  text;
-    grants  text[];
-    command text;
-    name    text;
-BEGIN
-    PERFORM rfm.check_contract(s);
-    PERFORM rfm.check_distribution(s);
-    live.storage := 'view';
-    grouped := CASE WHEN rfm.is_shipped(s) THEN true WHEN s.storage = 'table' THEN false ELSE rfm.needs_grouping(model, s) END;
-
-    EXECUTE format('SELECT array_agg(coalesce(n.name, o.name)) FROM rfm.view_queries($1, $2, $3) n'
-        ' FULL JOIN (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o ON n.name = o.name'
-        ' WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL', model)
-        INTO changed USING model, s, grouped;
-    IF changed IS NULL AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
-        IF NOT rfm.made_by_this_version(model) THEN
-            PERFORM rfm.complete_model(model, s, grouped, readers);
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF rfm.is_distributed(s) AND rfm.model_relation(model, 'customers') IS NOT NULL THEN
-        -- tables that Citus makes by several connections it may not read together in one transaction
-        PERFORM set_config('citus.multi_shard_modify_mode', 'sequential', true);
-    END IF;
-    IF changed && '{valid_lines,unique_accounts,unique_products,profiles_source}' THEN
-        reason := 'the settings, or columns of the relations, changed';
-    END IF;
-    -- a table stays, with the history in it
-    stays := coalesce(kind = 'r' AND s.storage = 'table', false);
-
-    BEGIN
-        -- what lies below the stored layers
-        PERFORM rfm.make_relations(model, live, grouped, ARRAY(
-            SELECT unnest(changed) INTERSECT SELECT unnest('{valid_lines,unique_accounts,unique_products,profiles_source}'::text[])));
-        -- where the layers cannot stay as they are, the views on them are live for a moment
-        IF kind IS NOT NULL AND (NOT stays OR rfm.relation_columns(rfm.model_relation(model, 'profiles')) <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source'))) THEN
-            PERFORM rfm.make_relations(model, live, grouped);
-            PERFORM rfm.take_layers_away(model, stays);
-            changed := NULL;
-        END IF;
-        PERFORM rfm.make_relations(model, s, grouped, changed);
-    EXCEPTION WHEN invalid_table_definition THEN
-        grants := rfm.view_grants(model);
-        FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND NOT ($1 AND name IN (''profiles'', ''snapshot''))'
-                ' ORDER BY position DESC', model) USING stays LOOP
-            PERFORM rfm.drop_relation(rfm.model_relation(model, name));
-        END LOOP;
-        PERFORM rfm.make_relations(model, live, grouped, '{valid_lines,unique_accounts,unique_products,profiles_source}');
-        PERFORM rfm.take_layers_away(model, stays);
-        PERFORM rfm.make_relations(model, s, grouped);
-        FOREACH command IN ARRAY grants LOOP
-            EXECUTE command;
-        END LOOP;
-    END;
-    IF s.storage = 'table' THEN
-        PERFORM rfm.make_refresh_tables(model);
-    END IF;
-
-    -- views that the settings no longer call for
-    FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
-            ' (SELECT q.name FROM rfm.view_queries($1, $2, $3) q) ORDER BY position DESC', model) USING model, s, grouped LOOP
-        PERFORM rfm.drop_relation(rfm.model_relation(model, name));
-    END LOOP;
-    EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
-    EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
-        ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
-    PERFORM rfm.complete_model(model, s, grouped, readers);
-    RETURN reason;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
-DECLARE
-    result text;
-BEGIN
-    EXECUTE format('SELECT q::text FROM (%s) q', query) INTO result;
-    EXECUTE format('INSERT INTO %1$I.%2$I SELECT (x.result).* FROM (SELECT $1::%1$I.%2$I AS result OFFSET 0) x', model, name) USING result;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.constant_row(relation regclass) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
-DECLARE
-    columns text;
-BEGIN
-    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM (SELECT) one LEFT JOIN %s ON true',
-                string_agg(format('format(''%%L::%s AS %I'', %2$I)', format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum), relation)
-             FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) INTO columns;
-    RETURN format('(SELECT %s)', columns);
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings, OUT changed bigint, OUT passes int)
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    as_of     text := rfm.as_of_sql(settings);
-    filled    boolean := rfm.model_relation(model, 'profiles_key') IS NOT NULL;
-    shipped   boolean := rfm.is_shipped(settings);
-    hash_from bigint := 0;
-    next_hash bigint;
-    query     text;
-    written   bigint;
-BEGIN
-    changed := 0;
-    passes := 0;
-    LOOP
-        passes := passes + 1;
-        -- the row without customer_id belongs to the first pass; it tells where the next one starts
-        query := CASE WHEN shipped THEN rfm.sharded_query(model, settings) ELSE rfm.pass_query(model, settings, hash_from) END;
-        IF filled THEN
-            EXECUTE rfm.write_profiles_query(model, query,
-                CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
-                as_of, hash_from)
-                INTO written, next_hash;
-        ELSE
-            EXECUTE rfm.fill_profiles_query(model, query, as_of, hash_from);
-            GET DIAGNOSTICS written = ROW_COUNT;
-            written := written - CASE WHEN hash_from = 0 THEN 1 ELSE 0 END;
-            next_hash := nullif(current_setting('rfm.next_hash'), '')::bigint;
-        END IF;
-        changed := changed + written;
-        EXIT WHEN next_hash IS NULL;
-        IF next_hash <= hash_from THEN
-            RAISE EXCEPTION 'the pass from hash % on ended at %', hash_from, next_hash USING ERRCODE = 'internal_error';
-        END IF;
-        hash_from := next_hash;
-        PERFORM rfm.report_stage(model, 'profiles', (5 + 70 * hash_from / 4294967296.0)::int);
-    END LOOP;
-    IF NOT filled THEN
-        PERFORM rfm.index_profiles(model);
-    END IF;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.build_model(model text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET enable_partitionwise_aggregate = on AS $$
-DECLARE
-    s          rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
-    refresh_id bigint := rfm.log_start(model, 'the model was created');
-BEGIN
-    IF s.storage = 'table' THEN
-        PERFORM rfm.refresh_tables(model, refresh_id, false);
-    ELSIF s.storage = 'materialized' THEN
-        EXECUTE format('REFRESH MATERIALIZED VIEW %I.profiles', model);
-        PERFORM rfm.log_stage(model, refresh_id, 'profiles');
-        EXECUTE format('REFRESH MATERIALIZED VIEW %I.snapshot', model);
-        PERFORM rfm.log_stage(model, refresh_id, 'snapshot');
-    END IF;
-    PERFORM rfm.analyze_stored(model);
-    PERFORM rfm.log_end(model, refresh_id, NULL);
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    id bigint;
-BEGIN
-    EXECUTE format('UPDATE %I.refresh_log l SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
-        ' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.pid <> pg_backend_pid()'
-        -- what others do is hidden from who is neither superuser nor of their role
-        ' AND (a.query_start IS NULL OR a.state = ''active'' AND a.query_start <= l.started_at))', model);
-    EXECUTE format('INSERT INTO %I.refresh_log (started_at, pid, mode, reason) VALUES (clock_timestamp(), pg_backend_pid(), ''full'', $1)'
-        ' RETURNING refresh_id', model) INTO id USING reason;
-    RETURN id;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.read_relations(model text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    numbers text;
-BEGIN
-    -- who may not read them may not lock them either: the refresh will fail
-    EXECUTE format('SELECT CASE WHEN bool_and(has_any_column_privilege(x.reader, x.relation, ''SELECT'')) THEN string_agg(DISTINCT f::text, '' '') END'
-        ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
-        ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
-    RETURN numbers;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.take_changes(model text, settings rfm.settings, full_reason text,
-        OUT reason text, OUT customer_ids text[], OUT with_nobody boolean, OUT accounts_changed boolean, OUT contract text)
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    state         record;
-    last_contract text;
-    set_back      boolean;
-    as_of         timestamptz;
-    window_start  timestamptz;
-    everything    text;
-    due           text[];
-    due_nobody    boolean;
-    customers     bigint;
-BEGIN
-    EXECUTE format('SELECT %s, %s', rfm.as_of_sql(settings), rfm.window_start_sql(settings, rfm.as_of_sql(settings))) INTO as_of, window_start;
-    EXECUTE format('SELECT contract, coalesce($1 < as_of OR $2 < window_start, false) FROM %I.last_build', model)
-        INTO last_contract, set_back USING as_of, window_start;
-    reason := coalesce(full_reason, CASE WHEN set_back IS NULL THEN 'nothing was stored yet' END);
-    IF rfm.model_relation(model, 'changes') IS NULL THEN
-        reason := coalesce(reason, 'changes are not tracked: see rfm.track_changes');
-        RETURN;
-    END IF;
-
-    SELECT * FROM rfm.contract_state(model, settings) INTO state;
-    contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
-    reason := coalesce(reason, state.reason);
-
-    -- of tables that are not tracked somebody else has recorded something
-    EXECUTE format('WITH gone AS (DELETE FROM %1$I.changes RETURNING *), taken AS ('
-        ' SELECT g.* FROM gone g WHERE g.relation IN (SELECT f FROM %1$I.tracked t, rfm.partition_family(t.relation) f)), ids AS ('
-        ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
-        ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
-        ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'
-        ' (SELECT coalesce(bool_or(t.relation = ANY ($1)), false) FROM taken t)', model)
-        INTO everything, customer_ids, with_nobody, accounts_changed USING state.account_relations, reason IS NULL;
-    reason := coalesce(reason, everything || ' changed as a whole',
-        CASE WHEN last_contract IS DISTINCT FROM contract THEN 'tracking is new, or a relation, view or trigger below the model was changed' END,
-        CASE WHEN set_back THEN 'the clock went backward' END);
-    IF reason IS NOT NULL THEN
-        RETURN;
-    END IF;
-
-    EXECUTE format('SELECT array_agg(customer_id::text) FILTER (WHERE customer_id IS NOT NULL), coalesce(bool_or(customer_id IS NULL), false)'
-        ' FROM %I.profiles WHERE next_change_at < $1 OR window_line_at < $2', model) INTO due, due_nobody USING as_of, window_start;
-    IF due IS NOT NULL THEN
-        customer_ids := ARRAY(SELECT unnest(customer_ids) UNION SELECT unnest(due));
-    END IF;
-    with_nobody := with_nobody OR due_nobody;
-    EXECUTE format('SELECT customers FROM %I.snapshot', model) INTO customers;
-    IF cardinality(customer_ids) > greatest(1000, customers / 5) THEN
-        reason := format('%s customers changed, of %s', cardinality(customer_ids), customers);
-    END IF;
-END $$;
-
--- 86_check: ids are compared by bytes, whatever their collation
-
-CREATE OR REPLACE FUNCTION rfm.model_findings(model text) RETURNS SETOF rfm.finding
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-DECLARE
-    s         rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
-    f         rfm.finding;
-    stored    boolean := rfm.model_relation(model, 'profiles') IS NOT NULL;
-    pending   boolean;
-    -- of the lines of one reason
-    reason    int;
-    status    text;
-    lines     numeric;
-    orders    numeric;
-    customers numeric;
-    amount    numeric;
-    an_order  text;
-    customer  text;
-    as_of     timestamptz;
-    since     timestamptz;
-    profiles  text;
-    broken    boolean := false;
-    -- lines, orders, customers and money: of all lines; of those that count; as the model computes them; as it shows them
-    total     numeric[] := array_fill(0::numeric, '{4}');
-    plain     numeric[] := array_fill(0::numeric, '{4}');
-    fresh     numeric[];
-    shown     numeric[];
-    changed   bigint := 0;
-    one       text;
-BEGIN
-    PERFORM rfm.check_contract(s);
-    pending := rfm.settings_pending(model, s);
-    IF stored THEN
-        EXECUTE format('SELECT as_of FROM %I.snapshot', model) INTO as_of;
-    END IF;
-    IF as_of IS NULL THEN
-        EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    END IF;
-    since := coalesce((as_of AT TIME ZONE s.time_zone - s.lookback) AT TIME ZONE s.time_zone, '-infinity');
-
-    -- money, lines, orders and customers by reason
-    FOR reason, status, lines, orders, customers, amount, an_order, customer IN EXECUTE rfm.reconciliation_query(s) USING as_of, since, now() LOOP
-        total := ARRAY[total[1] + lines, total[2] + orders, total[3] + customers, total[4] + amount];
-        IF reason >= 11 THEN
-            plain := ARRAY[plain[1] + CASE reason WHEN 12 THEN lines ELSE 0 END, plain[2] + CASE reason WHEN 12 THEN orders ELSE 0 END,
-                           plain[3] + customers, plain[4] + amount];
-        END IF;
-        broken := broken OR reason = 1;
-        f.severity := CASE WHEN reason = 1 THEN 'error' WHEN reason IN (3, 6, 9) THEN 'warning' ELSE 'note' END;
-        f.finding := format('%s: lines %s, orders %s, customers %s, amount %s', CASE reason
-            WHEN 12 THEN 'in the segments'
-            WHEN 11 THEN 'in their revenue only, refunds'
-            WHEN 10 THEN 'left out, no purchase in the window'
-            WHEN 9 THEN 'left out, customers with refunds only'
-            WHEN 8 THEN 'left out, before the window'
-            WHEN 7 THEN 'left out, at or after as_of'
-            WHEN 6 THEN 'left out, in the future'
-            WHEN 5 THEN format('left out, status %L', status)
-            WHEN 4 THEN 'left out, voided before as_of'
-            WHEN 3 THEN 'left out, without order_id, ordered_at or amount'
-            WHEN 2 THEN 'left out, without customer_id'
-            ELSE 'amount not finite or out of range, or ordered_at infinite' END,
-            lines, orders, customers, trim_scale(amount));
-        f.count := lines::bigint;
-        f.example := CASE WHEN reason IN (9, 10) OR an_order IS NULL THEN 'customer_id ' || customer ELSE 'order_id ' || an_order END;
-        f.what_to_do := CASE reason
-            WHEN 12 THEN 'Nothing: these are the customers.'
-            WHEN 11 THEN 'Nothing: a refund lowers the revenue and is no order.'
-            WHEN 10 THEN 'Nothing: they bought before the window; lookback sets its length.'
-            WHEN 9 THEN 'Look for their purchases: without one they are no customers.'
-            WHEN 8 THEN 'Nothing: lookback leaves older lines out.'
-            WHEN 7 THEN CASE WHEN s.as_of IS NULL THEN 'Nothing: the next refresh counts them.' ELSE 'Set a later as_of if they shall count.' END
-            WHEN 6 THEN 'Correct their dates, or wait: they count from their date on.'
-            WHEN 5 THEN 'Nothing, if this status shall not count; excluded_statuses sets it.'
-            WHEN 4 THEN 'Nothing: voided_at takes them out.'
-            WHEN 3 THEN 'Complete them, or leave them out in the view of the order lines.'
-            WHEN 2 THEN 'Give them a customer, or accept that their money belongs to nobody.'
-            ELSE 'Correct these lines: until then a refresh fails.' END;
-        RETURN NEXT f;
-    END LOOP;
-
-    RETURN QUERY SELECT 'warning', 'no customer has a purchase in the window', 0::bigint, NULL::text,
-        'Compare as_of, lookback, time_zone and excluded_statuses with the lines.' WHERE plain[3] = 0 AND total[1] > 0;
-
-    IF pending THEN
-        RETURN QUERY SELECT 'note', 'changed settings, or contract relations, are not yet in force', 1::bigint, NULL::text,
-            'Refresh the model; only then is it compared with the lines.';
-    ELSIF NOT broken THEN
-        IF stored THEN
-            profiles := rfm.profiles_at_query(model, s, as_of);
-            IF profiles IS NOT NULL THEN
-                EXECUTE format($q$
-                    SELECT ARRAY[coalesce(sum(f.lines), 0), coalesce(sum(f.orders), 0), count(*) FILTER (WHERE f.orders > 0),
-                                 coalesce(sum(f.revenue) FILTER (WHERE f.orders > 0), 0)],
-                           count(*) FILTER (WHERE d.differs), min(coalesce(f.customer_id, p.customer_id)::text COLLATE "C") FILTER (WHERE d.differs)
-                    FROM (SELECT * FROM (%1$s) q WHERE q.customer_id IS NOT NULL) f
-                    FULL JOIN (SELECT * FROM %2$I.profiles p WHERE p.customer_id IS NOT NULL) p ON p.customer_id = f.customer_id
-                    CROSS JOIN LATERAL (SELECT (f.customer_id, f.first_order_at, f.second_order_at, f.last_order_at, f.orders, f.lines, f.revenue, f.first_product_id)
-                        IS DISTINCT FROM (p.customer_id, p.first_order_at, p.second_order_at, p.last_order_at, p.orders, p.lines, p.revenue, p.first_product_id)) d(differs)
-                    $q$, profiles, model) INTO fresh, changed, one;
-            END IF;
-            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
-                ' FROM %I.profiles WHERE customer_id IS NOT NULL AND orders > 0', model) INTO shown;
-        ELSE
-            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
-                ' FROM %I.customers', model) INTO shown;
-        END IF;
-        fresh := coalesce(fresh, shown);
-        IF fresh <> plain THEN
-            RETURN QUERY SELECT 'error', format('the model does not reconcile with the lines: lines %s, orders %s, customers %s, amount %s more than counted here',
-                    fresh[1] - plain[1], fresh[2] - plain[2], fresh[3] - plain[3], trim_scale(fresh[4] - plain[4])),
-                (fresh[1] - plain[1])::bigint, NULL::text, 'CALL rfm.refresh(model, full_rebuild => true); if it stays, report it as an error of rfm_segments.';
-        ELSIF changed > 0 THEN
-            RETURN QUERY SELECT 'warning', format('customers whose lines have changed since the last refresh; the snapshot shows: lines %s, orders %s, customers %s, amount %s',
-                shown[1], shown[2], shown[3], trim_scale(shown[4])), changed, 'customer_id ' || one, 'Refresh the model.';
-        ELSE
-            RETURN QUERY SELECT 'note', format('reconciled, all lines: lines %s, orders %s, customers %s, amount %s',
-                total[1], total[2], total[3], trim_scale(total[4])), total[1]::bigint, NULL::text, 'Nothing: every line is accounted for.';
-        END IF;
-    END IF;
-
-    -- ids
-    RETURN QUERY EXECUTE format('SELECT ''warning'', ''orders of several customers'', count(*), ''order_id '' || min(o.id::text COLLATE "C"),'
-        ' ''Make order_id unique, for example by a prefix for each shop: until then such an order counts once for each customer.'''
-        ' FROM (SELECT x.id FROM (SELECT %s AS id, %s AS customer_id FROM %s x WHERE x.customer_id IS NOT NULL AND x.order_id IS NOT NULL GROUP BY 1, 2) x'
-        ' GROUP BY x.id HAVING count(*) > 1) o HAVING count(*) > 0',
-        rfm.id_column(s.order_lines, 'order_id'), rfm.id_column(s.order_lines, 'customer_id'), s.order_lines);
-    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.accounts, 'customer_id');
-    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.products, 'product_id');
-    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'customer_id', s.accounts, 'Add the accounts: such a customer has no channel and no dimensions.');
-    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'product_id', s.products, 'Add the products: such a line has no category and no cost.');
-    RETURN QUERY SELECT * FROM rfm.status_findings(s);
-
-    -- scores
-    IF stored OR NOT broken THEN
-        EXECUTE format('SELECT (s.as_of AT TIME ZONE %L)::date - max(c.last_order_at AT TIME ZONE %1$L)::date FROM %2$I.overview s, %2$I.customers c GROUP BY s.as_of',
-            s.time_zone, model) INTO changed;
-        IF changed > 90 THEN
-            RETURN QUERY SELECT 'warning', 'days from the newest purchase to as_of: by then everyone hibernates', changed, NULL::text,
-                'Look whether the load of the order lines still runs; for a static export set as_of.';
-        END IF;
-        RETURN QUERY SELECT * FROM rfm.axis_findings(model);
-    END IF;
-    IF stored THEN
-        RETURN QUERY SELECT * FROM rfm.age_findings(model, s, as_of);
-    END IF;
-END $$;
-
--- 88_schedule: the same hint in sessions with other settings
-
-CREATE OR REPLACE FUNCTION rfm.require_pg_cron(model text, cron text) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    -- hidden from who may not read it
-    cron_database text := (SELECT setting FROM pg_settings WHERE name = 'cron.database_name');
-    shell_command text := format('psql -X -d %s -c %s',
-        '''' || replace(current_database(), '''', E'\'\\\'\'') || '''',
-        '''' || replace(rfm.refresh_command(model), '''', E'\'\\\'\'') || '''');
-    problem       text;
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
-        IF cron_database = current_database() THEN
-            RAISE EXCEPTION 'pg_cron is not created in database "%"', current_database() USING ERRCODE = 'undefined_object',
-                HINT = format('As a superuser: CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO %I;', current_user);
-        ELSIF EXISTS (SELECT FROM pg_database WHERE datname = cron_database) THEN
-            RAISE EXCEPTION 'pg_cron is in database "%", not in this one', cron_database USING ERRCODE = 'undefined_object',
-                HINT = format('In database "%s", as a superuser: ', cron_database)
-                    || CASE WHEN cron IS NULL THEN format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', rfm.job_name(model))
-                            ELSE format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', rfm.job_name(model), cron,
-                                        rfm.refresh_command(model), current_database(), current_user) END;
-        END IF;
-        RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING ERRCODE = 'undefined_object',
-            HINT = E'Without it, schedule the refresh outside of the database, in a crontab or as a systemd timer:\n'
-                || format(E'%s %s\n', coalesce(cron, '*/15 * * * *'), replace(shell_command, '%', E'\\%'))
-                || format('systemd-run --user --on-calendar=''*:0/15'' %s', shell_command);
-    END IF;
-
-    problem := CASE
-        WHEN NOT has_schema_privilege('cron', 'USAGE') THEN format('GRANT USAGE ON SCHEMA cron TO %I;', current_user)
-        WHEN NOT has_table_privilege('cron.job', 'SELECT') THEN format('GRANT SELECT ON cron.job TO %I;', current_user)
-        ELSE (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I;', p.oid::regprocedure, current_user) FROM pg_proc p
-              JOIN pg_namespace n ON n.oid = p.pronamespace
-              WHERE n.nspname = 'cron' AND (p.proname, p.pronargs) IN (('schedule', 3), ('unschedule', 1))
-                AND NOT has_function_privilege(p.oid, 'EXECUTE') LIMIT 1) END;
-    IF problem IS NOT NULL THEN
-        RAISE EXCEPTION 'role "%" may not use pg_cron', current_user USING ERRCODE = 'insufficient_privilege',
-            HINT = 'As a superuser: ' || problem;
-    END IF;
-END $$;
-
--- 90_grants: readers may not call what records changes, and a grant that is there is not repeated
-
-CREATE OR REPLACE FUNCTION rfm.grant_reading(model text, roles text[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    relation regclass;
-    routine  regprocedure;
-    grantees text := (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ') FROM unnest(roles) r);
-BEGIN
-    IF grantees IS NOT NULL THEN
-        -- neither schema nor functions again, which would look like other ones to contract_state
-        IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) g
-                WHERE n.nspname = model AND g.privilege_type = 'USAGE'
-                  AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
-            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
-        END IF;
-        FOREACH relation IN ARRAY rfm.readable_relations(model) LOOP
-            EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
-        END LOOP;
-        -- not what records changes: it has the rights of the owner, also in a trigger on a table of the reader
-        FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
-            IF EXISTS (SELECT FROM pg_proc p, unnest(roles) r WHERE p.oid = routine AND NOT p.prosecdef
-                    AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) g
-                                    WHERE r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
-                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
-            END IF;
-        END LOOP;
-    END IF;
-END $$;
-
--- 60_model: a new model is told that its relations are distributed as it needs them
-
-CREATE OR REPLACE FUNCTION rfm.change_settings(model text, change rfm.settings, unset text[]) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s         rfm.settings := rfm.model_settings(model);
-    old       rfm.settings := s;
-    old_rules text := coalesce(s.rules, 'lifecycle');
-    new_rules text;
-    edited    boolean;
-    name      text;
-BEGIN
-    PERFORM rfm.check_axis('recency', change.recency_cutoffs, change.recency_fractions);
-    PERFORM rfm.check_axis('frequency', change.frequency_cutoffs, change.frequency_fractions);
-    PERFORM rfm.check_axis('monetary', change.monetary_cutoffs, change.monetary_fractions);
-    FOREACH name IN ARRAY coalesce(unset, '{}') LOOP
-        CASE name
-            WHEN 'storage' THEN s.storage := NULL;
-            WHEN 'as_of' THEN s.as_of := NULL;
-            WHEN 'time_zone' THEN s.time_zone := NULL;
-            WHEN 'lookback' THEN s.lookback := NULL;
-            WHEN 'excluded_statuses' THEN s.excluded_statuses := NULL;
-            WHEN 'dimensions' THEN s.dimensions := NULL;
-            WHEN 'rules' THEN s.rules := NULL;
-            WHEN 'build_memory' THEN s.build_memory := NULL;
-            WHEN 'recency_cutoffs' THEN s.recency_cutoffs := NULL;
-            WHEN 'recency_fractions' THEN s.recency_fractions := NULL;
-            WHEN 'frequency_cutoffs' THEN s.frequency_cutoffs := NULL;
-            WHEN 'frequency_fractions' THEN s.frequency_fractions := NULL;
-            WHEN 'monetary_cutoffs' THEN s.monetary_cutoffs := NULL;
-            WHEN 'monetary_fractions' THEN s.monetary_fractions := NULL;
-            ELSE
-                RAISE EXCEPTION 'setting "%" cannot be unset', name USING ERRCODE = 'invalid_parameter_value',
-                    HINT = 'These can: storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
-                        ' and _cutoffs and _fractions of recency, frequency and monetary.';
-        END CASE;
-    END LOOP;
-    s.storage := coalesce(change.storage, s.storage);
-    s.as_of := coalesce(change.as_of, s.as_of);
-    s.time_zone := coalesce(change.time_zone, s.time_zone);
-    s.lookback := coalesce(change.lookback, s.lookback);
-    s.excluded_statuses := coalesce(change.excluded_statuses, s.excluded_statuses);
-    s.dimensions := coalesce(change.dimensions, s.dimensions);
-    s.rules := coalesce(change.rules, s.rules);
-    s.build_memory := coalesce(change.build_memory, s.build_memory);
-    IF change.recency_cutoffs IS NOT NULL OR change.recency_fractions IS NOT NULL THEN
-        s.recency_cutoffs := change.recency_cutoffs;
-        s.recency_fractions := change.recency_fractions;
-    END IF;
-    IF change.frequency_cutoffs IS NOT NULL OR change.frequency_fractions IS NOT NULL THEN
-        s.frequency_cutoffs := change.frequency_cutoffs;
-        s.frequency_fractions := change.frequency_fractions;
-    END IF;
-    IF change.monetary_cutoffs IS NOT NULL OR change.monetary_fractions IS NOT NULL THEN
-        s.monetary_cutoffs := change.monetary_cutoffs;
-        s.monetary_fractions := change.monetary_fractions;
-    END IF;
-    PERFORM rfm.check_contract(rfm.resolve_settings(s));
-    PERFORM rfm.check_distribution(rfm.resolve_settings(s));
-
-    new_rules := coalesce(s.rules, 'lifecycle');
-    IF new_rules <> old_rules THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %1$I.segment_rules) AND EXISTS ('
-            ' (TABLE %1$I.segment_rules EXCEPT SELECT * FROM rfm.default_rules($1)) UNION ALL'
-            ' (SELECT * FROM rfm.default_rules($1) EXCEPT TABLE %1$I.segment_rules))', model) INTO edited USING old_rules;
-        IF edited THEN
-            RAISE EXCEPTION 'the segment rules of model "%" were edited and would be lost', model
-                USING ERRCODE = 'object_not_in_prerequisite_state',
-                      HINT = format('To give them up, first DELETE FROM %I.segment_rules.', model);
-        END IF;
-        PERFORM rfm.fill_rules(model, new_rules);
-    END IF;
-    PERFORM rfm.report_settings(rfm.resolve_settings(s));
-    EXECUTE format('UPDATE %I.settings SET (storage, as_of, time_zone, lookback, excluded_statuses, dimensions, rules, build_memory,'
-        ' recency_cutoffs, recency_fractions, frequency_cutoffs, frequency_fractions, monetary_cutoffs, monetary_fractions) ='
-        ' (SELECT $1.storage, $1.as_of, $1.time_zone, $1.lookback, $1.excluded_statuses, $1.dimensions, $1.rules, $1.build_memory,'
-        ' $1.recency_cutoffs, $1.recency_fractions, $1.frequency_cutoffs, $1.frequency_fractions, $1.monetary_cutoffs, $1.monetary_fractions)',
-        model) USING s;
-    IF s IS DISTINCT FROM old THEN
-        RAISE NOTICE 'the settings of model "%" take effect at the next refresh', model USING HINT = format('CALL rfm.refresh(%L);', model);
-    END IF;
-END $$;
-
--- 65_contract: of distributed lines the column of the customer stays as it is
-
-CREATE OR REPLACE FUNCTION rfm.id_column(relation regclass, column_name text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- text ids compare by bytes, whatever the database's collation; Citus knows the column by which it distributes only as it is
-    RETURN CASE WHEN rfm.column_type(relation, column_name) IS NULL THEN 'NULL::bigint'
-        WHEN column_name = 'customer_id' AND EXISTS (SELECT FROM rfm.citus_tables(relation)) THEN 'x.customer_id'
-        ELSE format(CASE rfm.id_type(relation, column_name) WHEN 'text' THEN 'x.%I::text COLLATE "C"' ELSE 'x.%I::%s' END,
-                    column_name, rfm.id_type(relation, column_name)) END;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.registered_sql(settings rfm.settings, is_unique boolean DEFAULT false) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN CASE WHEN settings.accounts IS NULL THEN 'NULL::bigint'
-        ELSE format('(SELECT count(*) FROM (SELECT FROM %s x WHERE x.customer_id IS NOT NULL%s) u)', settings.accounts,
-                    CASE WHEN NOT is_unique THEN ' GROUP BY ' || rfm.id_column(settings.accounts, 'customer_id') END) END;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.needs_grouping(model text, settings rfm.settings) RETURNS boolean
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s        rfm.settings := settings;
-    profiles float4 := (SELECT reltuples FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
-    result   boolean;
-BEGIN
-    IF rfm.is_distributed(s) THEN
-        RETURN true;
-    ELSIF profiles > 0 THEN
-        RETURN profiles * 160 > pg_size_bytes(s.build_memory);
-    END IF;
-    EXECUTE format('SELECT u.next_hash IS NOT NULL FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount,'
-        ' l.product_id, %s, %s, %L, %s, 0) AS profiles FROM (%s) l) g,'
-        ' LATERAL rfm.unpack(g.profiles) AS u(customer_id %s, next_hash bigint) WHERE u.customer_id IS NULL',
-        rfm.window_start_sql(s, rfm.as_of_sql(s)), rfm.as_of_sql(s), s.time_zone, pg_size_bytes(s.build_memory),
-        rfm.valid_lines_query(s, rfm.as_of_sql(s)),
-        rfm.id_type(s.order_lines, 'customer_id')) INTO result;
-    RETURN result;
-END $$;
-
-CREATE OR REPLACE FUNCTION rfm.report_lines(settings rfm.settings) RETURNS void
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s          rfm.settings := settings;
-    has_status boolean := rfm.column_type(s.order_lines, 'status') IS NOT NULL;
-    distributed boolean := rfm.is_distributed(s);
-    as_of      timestamptz;
-    query      text;
-    found      jsonb;
-    name       text;
-    line       record;
-    -- of all lines, and of those that count
-    all_lines  bigint;
-    excluded   bigint := 0;
-    counted    bigint;
-    missing    bigint;
-    lost       numeric;
-    oldest     timestamptz;
-    newest     timestamptz;
-BEGIN
-    EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
-    query := format('SELECT status, count(*) AS lines, count(*) FILTER (WHERE valid) AS valid,'
-        ' count(*) FILTER (WHERE valid AND customer_id IS NULL) AS nobodys,'
-        ' coalesce(sum(rfm.money(amount)) FILTER (WHERE valid AND customer_id IS NULL), 0) AS money,'
-        ' min(at) FILTER (WHERE valid AND at > ''-infinity'') AS since, max(at) FILTER (WHERE valid AND at > ''-infinity'' AND amount >= 0) AS until'
-        -- what is asked for several times of a line is computed once; OFFSET of this type does not keep workers away
-        ' FROM (SELECT status, customer_id, amount, at, order_id IS NOT NULL AND amount IS NOT NULL AND at < $1 AND counts AS valid'
-        ' FROM (SELECT %1$s AS status, x.customer_id, x.order_id, x.amount, %2$s AS at, %4$s AS counts FROM %3$s x%5$s) x%5$s) x'
-        ' GROUP BY status',
-        rfm.text_column(s.order_lines, 'status'), rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone),
-        s.order_lines, rfm.counted_sql(s, '$1'),
-        -- with it the lines would come from their workers
-        CASE WHEN NOT distributed THEN ' OFFSET bigint ''0''' END);
-    IF distributed THEN
-        -- Citus would connect to the coordinator itself for more, and then make no table there in this transaction
-        FOR name, all_lines, counted, missing, lost, oldest, newest IN EXECUTE query USING as_of LOOP
-            found := coalesce(found, '[]') || jsonb_build_object('status', name, 'lines', all_lines, 'valid', counted, 'nobodys', missing,
-                'money', lost, 'since', oldest, 'until', newest);
-        END LOOP;
-    ELSE
-        -- by EXECUTE INTO: a loop over the query would have no parallel workers
-        EXECUTE format('SELECT jsonb_agg(to_jsonb(s)) FROM (%s) s', query) INTO found USING as_of;
-    END IF;
-    counted := 0;
-    missing := 0;
-    lost := 0;
-    oldest := NULL;
-    newest := NULL;
-    all_lines := coalesce((SELECT sum((l ->> 'lines')::bigint) FROM jsonb_array_elements(found) l), 0);
-    FOR line IN SELECT * FROM jsonb_to_recordset(found)
-            AS l(status text, lines bigint, valid bigint, nobodys bigint, money numeric, since timestamptz, until timestamptz)
-            ORDER BY lines DESC, status COLLATE "C"
-    LOOP
-        IF has_status THEN
-            RAISE NOTICE 'status %: % lines (%), %', coalesce(quote_literal(line.status), 'NULL'), line.lines,
-                round(100.0 * line.lines / all_lines, 1) || ' %',
-                CASE WHEN line.status = ANY (s.excluded_statuses) THEN 'excluded' ELSE 'counted' END;
-        END IF;
-        IF line.status = ANY (s.excluded_statuses) THEN
-            excluded := excluded + line.lines;
-        END IF;
-        counted := counted + line.valid;
-        missing := missing + line.nobodys;
-        lost := lost + line.money;
-        oldest := least(oldest, line.since);
-        newest := greatest(newest, line.until);
-    END LOOP;
-
-    IF NOT has_status THEN
-        RAISE NOTICE 'the lines have no status: all of them count';
-    ELSIF excluded = 0 AND s.excluded_statuses <> '{}' AND all_lines > 0 THEN
-        RAISE WARNING 'none of the excluded statuses % occurs', s.excluded_statuses
-            USING HINT = 'Set excluded_statuses to your statuses of cancelled and returned lines, as they are written above.';
-    END IF;
-    IF missing > 0 THEN
-        RAISE NOTICE '% of % counted lines have no customer: revenue % belongs to nobody', missing, counted, round(lost, 2);
-    END IF;
-    IF newest IS NULL THEN
-        RAISE NOTICE 'there are no purchases yet';
-    ELSE
-        RAISE NOTICE 'lines from % to %', rfm.local_date(oldest, s.time_zone), rfm.local_date(newest, s.time_zone);
-        IF rfm.local_date(as_of, s.time_zone) - rfm.local_date(newest, s.time_zone) > 90 THEN
-            RAISE NOTICE 'the newest purchase is % days older than as_of: by then everyone hibernates',
-                rfm.local_date(as_of, s.time_zone) - rfm.local_date(newest, s.time_zone)
-                USING HINT = format('For a static export set as_of => %L.', (rfm.local_date(newest, s.time_zone) + 1)::text);
-        END IF;
-    END IF;
 END $$;
 
 -- 66_tracking: Citus allows no triggers
@@ -2012,6 +1255,223 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.distributed_percent_sums(text, bigint, numeric[]) IS
     'Internal. The sums of the first, second ... hundredth percent of the n amounts, in units of 0.0001, value of a query over distributed tables, the greatest first; NULL without values.';
+
+-- 68_sharded: order lines that are foreign tables, or partitions that are.
+--
+-- postgres_fdw ships an aggregate with its GROUP BY when nothing in it needs this server: extensions of the server name
+-- this one, times are constants or parameters, texts come from foreign columns; of a partitioned table, when the partition
+-- key is the customer and enable_partitionwise_aggregate is on. Then one row per customer crosses the network, and the rest
+-- of the build is as always. The planner decides: is_shipped asks it.
+
+CREATE FUNCTION rfm.foreign_lines(settings rfm.settings) RETURNS oid[]
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN ARRAY(
+        WITH RECURSIVE family(relation) AS (
+            SELECT b.source FROM rfm.sources_below('order_lines', settings.order_lines, NULL) b WHERE b.kind IN ('p', 'f')
+            UNION
+            SELECT i.inhrelid FROM family f JOIN pg_inherits i ON i.inhparent = f.relation)
+        SELECT f.relation FROM family f JOIN pg_class c ON c.oid = f.relation WHERE c.relkind = 'f' ORDER BY 1);
+END $$;
+COMMENT ON FUNCTION rfm.foreign_lines(rfm.settings) IS 'Internal. The foreign tables below the order lines, through views and partitions.';
+
+CREATE FUNCTION rfm.is_sharded(settings rfm.settings) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN rfm.foreign_lines(settings) <> '{}';
+END $$;
+COMMENT ON FUNCTION rfm.is_sharded(rfm.settings) IS 'Internal. Whether order lines are in foreign tables.';
+
+-- Bare columns, since a cast to another collation stays at home; only where a column takes ids for equal that differ in their
+-- bytes it must be. The moments are parameters, also where they are now().
+CREATE FUNCTION rfm.sharded_groups_query(settings rfm.settings, as_of text, products text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := settings;
+    customer text := CASE WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
+                                       WHERE a.attrelid = s.order_lines AND a.attname = 'customer_id' AND NOT c.collisdeterministic)
+                          THEN rfm.id_column(s.order_lines, 'customer_id') ELSE 'x.customer_id' END;
+    product  text := CASE WHEN rfm.column_type(s.order_lines, 'product_id') IS NULL THEN 'NULL::bigint' ELSE 'x.product_id' END;
+    id_type  text := CASE rfm.id_type(s.order_lines, 'product_id') WHEN 'text' THEN 'text' WHEN 'uuid' THEN 'uuid' ELSE 'bigint' END;
+    moment   text := format('(SELECT %s)', as_of);
+    since    text := format('(SELECT %s)', rfm.window_start_sql(s, as_of));
+    zone     text := format('%L::bytea', s.time_zone);
+    voided   text := CASE rfm.column_type(s.order_lines, 'voided_at')::text WHEN 'timestamp with time zone' THEN 'x.voided_at::timestamptz'
+                          ELSE format('rfm.instant(x.voided_at::timestamp, %s)', zone) END;
+BEGIN
+    RETURN format('SELECT %s AS customer_id, rfm.summary(rfm.profile(x.order_id, x.ordered_at, x.amount, %s, %s, %s, %s)) AS profile,'
+        ' rfm.ledger(x.ordered_at, x.amount, %s, %3$s, %4$s, %5$s) AS ledger, %7$s AS voided_at FROM %8$s x%9$s GROUP BY 1',
+        customer, product, since, moment, zone,
+        CASE WHEN s.products IS NULL OR rfm.column_type(s.products, 'cost') IS NULL THEN 'NULL::numeric'
+             -- of the collation that any column has its way with
+             ELSE format('rfm.cost_of(%1$s::%2$s, (SELECT array_agg(%3$s ORDER BY c.product_id) FROM %4$s c WHERE c.cost IS NOT NULL),'
+                      ' (SELECT array_agg(c.cost ORDER BY c.product_id) FROM %4$s c WHERE c.cost IS NOT NULL))', product, id_type,
+                  CASE id_type WHEN 'text' THEN 'c.product_id COLLATE "default"' ELSE format('c.product_id::%s', id_type) END, products) END,
+        CASE WHEN rfm.column_type(s.order_lines, 'voided_at') IS NULL THEN 'NULL::timestamptz'
+             ELSE format('min(%1$s) FILTER (WHERE %1$s >= %2$s AND isfinite(%1$s))', voided, moment) END,
+        s.order_lines,
+        rfm.where_sql(nullif(replace(rfm.counted_sql(s, moment), rfm.instant_column(s.order_lines, 'voided_at', s.time_zone), voided), 'true'),
+            'x.customer_id IS NOT NULL', 'x.order_id IS NOT NULL', 'x.ordered_at IS NOT NULL', 'x.amount IS NOT NULL'));
+END $$;
+COMMENT ON FUNCTION rfm.sharded_groups_query(rfm.settings, text, text) IS
+    'Internal. SQL of the summary of the profile, the ledger and the next voided line by customer, in a form that postgres_fdw ships. as_of, products: SQL.';
+
+-- Lines without customer come as they are: they are no group that a server could know alone.
+CREATE FUNCTION rfm.sharded_rows_query(settings rfm.settings, as_of text, products text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := settings;
+    columns  text := rfm.profile_columns(s);
+    id_type  text := rfm.id_type(s.order_lines, 'customer_id');
+BEGIN
+    RETURN format(
+        'SELECT %1$s AS customer_id, t.first_order_at, t.first_order_until, rfm.local_date(t.first_order_at, %3$L) AS first_order_date,'
+        ' t.second_order_at, rfm.local_date(t.second_order_at, %3$L) AS second_order_date,'
+        ' t.last_order_at, rfm.local_date(t.last_order_at, %3$L) AS last_order_date, (g.profile).orders, (g.profile).lines,'
+        ' (g.profile).revenue, (g.profile).first_order_revenue, (g.profile).first_product_id::%9$s AS first_product_id,'
+        ' g.ledger, least(rfm.next_line_at(g.ledger), g.voided_at) AS next_change_at'
+        -- OFFSET keeps the condition from becoming a HAVING that would stay here
+        ' FROM (%2$s OFFSET 0) g, LATERAL (SELECT rfm.instant((g.profile).first_order_at) AS first_order_at,'
+        ' rfm.instant((g.profile).first_order_until) AS first_order_until, rfm.instant((g.profile).second_order_at) AS second_order_at,'
+        ' rfm.instant((g.profile).last_order_at) AS last_order_at) t WHERE (g.profile).orders IS NOT NULL'
+        ' UNION ALL (SELECT u.* FROM (SELECT rfm.profile_all(l.customer_id, l.order_id, l.ordered_at, l.amount, l.product_id, %5$s, %6$s, %3$L,'
+        ' NULL, NULL, NULL::numeric, l.voided_at) AS profiles FROM (%7$s) l) g,'
+        ' LATERAL rfm.unpack(g.profiles, NULL, %3$L) AS u(customer_id %8$s, %4$s, ledger rfm.ledger, next_change_at timestamptz) LIMIT 1)',
+        CASE id_type WHEN 'text' THEN 'g.customer_id::text COLLATE "C"' ELSE format('g.customer_id::%s', id_type) END,
+        rfm.sharded_groups_query(s, as_of, products), s.time_zone, columns, rfm.window_start_sql(s, as_of), as_of,
+        rfm.valid_lines_query(s, as_of, 'x.customer_id IS NULL'), id_type, rfm.id_type(s.order_lines, 'product_id'));
+END $$;
+COMMENT ON FUNCTION rfm.sharded_rows_query(rfm.settings, text, text) IS
+    'Internal. SQL of the profiles of sharded lines with ledger and next_change_at, as the lines alone give them.';
+
+-- The planner takes the partitions at their word, and so would a refresh, which writes what differs.
+CREATE FUNCTION rfm.refuse_twins(twins bigint) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF twins > 0 THEN
+        RAISE EXCEPTION '% customers have lines on more than one shard', twins USING ERRCODE = 'cardinality_violation',
+            HINT = 'A customer must be on the shard of his hash: "Sharded PostgreSQL" in the README tells how to find those who are not.';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION rfm.refuse_twins(bigint) IS 'Internal. Refuses customers who came from several shards; NULL when there are none.';
+
+CREATE FUNCTION rfm.sharded_query(model text, settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- before anything else is asked of them
+    RETURN (SELECT format('WITH shard_rows AS MATERIALIZED (%s), p AS (SELECT r.* FROM shard_rows r WHERE (SELECT rfm.refuse_twins('
+                'count(t.customer_id) - count(DISTINCT t.customer_id)) FROM shard_rows t) IS NULL) SELECT q.*, NULL::bigint AS next_hash FROM (%s) q',
+                q.profile_rows, q.profiles)
+            FROM rfm.all_profiles_query(model, settings, true) q);
+END $$;
+COMMENT ON FUNCTION rfm.sharded_query(text, rfm.settings) IS 'Internal. SQL of all profiles of a model of sharded lines, as pass_query gives those of others.';
+
+-- Where only some of the foreign tables ship, those lines alone come here that must.
+CREATE FUNCTION rfm.shipping(settings rfm.settings, OUT scans int, OUT shipped int)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_partitionwise_aggregate = on AS $$
+DECLARE
+    line text;
+BEGIN
+    scans := 0;
+    shipped := 0;
+    IF rfm.is_sharded(settings) THEN
+        FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || rfm.sharded_groups_query(settings, rfm.as_of_sql(settings),
+                format('(SELECT NULL::%s AS product_id, NULL::numeric AS cost)', rfm.id_type(settings.products, 'product_id'))) LOOP
+            scans := scans + (line ~ 'Foreign Scan')::int;
+            shipped := shipped + (line ~ E'^ *Remote SQL: SELECT .*\\mrfm\\.profile\\(.* GROUP BY ')::int;
+        END LOOP;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.shipping(rfm.settings) IS
+    'Internal. How many foreign tables the planner would read for the profiles, and how many of them aggregate on their own server.';
+
+CREATE FUNCTION rfm.is_shipped(settings rfm.settings) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT s.shipped > 0 FROM rfm.shipping(settings) s);
+END $$;
+COMMENT ON FUNCTION rfm.is_shipped(rfm.settings) IS
+    'Internal. Whether order lines are aggregated on the servers that hold them; otherwise they are fetched, each once.';
+
+-- Why the aggregation stays here, and what to do: what the catalogue tells, or else the rest.
+CREATE FUNCTION rfm.shipping_obstacle(settings rfm.settings, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s rfm.settings := settings;
+BEGIN
+    SELECT x.problem, x.hint INTO problem, hint
+    FROM unnest(rfm.foreign_lines(s)) f JOIN pg_foreign_table t ON t.ftrelid = f JOIN pg_foreign_server v ON v.oid = t.ftserver
+    JOIN pg_foreign_data_wrapper w ON w.oid = v.srvfdw
+    CROSS JOIN LATERAL (SELECT o.option_value FROM pg_options_to_table(v.srvoptions) o WHERE o.option_name = 'extensions'
+                        UNION ALL SELECT NULL ORDER BY 1 LIMIT 1) e(extensions)
+    CROSS JOIN LATERAL (VALUES
+        (1, w.fdwname <> 'postgres_fdw', format('%s is a table of %s', f::regclass, w.fdwname), 'Only postgres_fdw can aggregate on the other side.'),
+        (2, coalesce('rfm_segments' <> ALL (regexp_split_to_array(btrim(e.extensions), E'\\s*,\\s*')), true),
+            format('server %I does not name the extension', v.srvname),
+            format('With rfm_segments in that database, too: ALTER SERVER %I OPTIONS (%s extensions %L).', v.srvname,
+                   CASE WHEN e.extensions IS NULL THEN 'ADD' ELSE 'SET' END, concat_ws(',', e.extensions, 'rfm_segments')))) x(place, applies, problem, hint)
+    WHERE x.applies ORDER BY x.place, v.srvname, f LIMIT 1;
+    IF problem IS NULL AND rfm.column_type(s.order_lines, 'status') NOT IN ('text'::regtype, 'varchar') THEN
+        problem := format('status has type %s', rfm.column_type(s.order_lines, 'status'));
+        hint := 'Let a view on the other side cast it to text, and read that.';
+    END IF;
+    IF problem IS NULL THEN
+        problem := 'the planner finds no way, or none that pays';
+        hint := 'The customer must be the partition key, alone, and views between may rename, not compute. See "Sharded PostgreSQL" in the README.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.shipping_obstacle(rfm.settings) IS 'Internal. Why sharded lines are not aggregated where they are, and what to do.';
+
+CREATE FUNCTION rfm.report_shards(settings rfm.settings) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    n        int := cardinality(rfm.foreign_lines(settings));
+    found    record;
+    obstacle record;
+BEGIN
+    IF n > 0 THEN
+        found := rfm.shipping(settings);
+        IF found.shipped > 0 AND found.shipped = found.scans THEN
+            RAISE NOTICE 'the lines are in % foreign %: they are aggregated there, one row per customer comes here', n,
+                CASE n WHEN 1 THEN 'table' ELSE 'tables' END;
+        ELSE
+            obstacle := rfm.shipping_obstacle(settings);
+            RAISE NOTICE 'the lines are in % foreign %, of which % aggregate on their own server: %', n,
+                CASE n WHEN 1 THEN 'table' ELSE 'tables' END, found.shipped, obstacle.problem USING HINT = obstacle.hint;
+        END IF;
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.report_shards(rfm.settings) IS 'Internal. Tells by NOTICE that order lines are sharded, and whether the servers that hold them aggregate them.';
+
+-- 70_analyses: the same view in sessions with other settings
+
+CREATE OR REPLACE FUNCTION rfm.scored_query(model text, settings rfm.settings, profiles text, snapshot text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    columns text := 'p.customer_id, p.channel, p.signed_up_at, p.has_account, p.first_order_at, p.first_order_until,'
+        ' p.first_order_date, p.second_order_at, p.second_order_date, p.last_order_at, p.orders, p.lines, p.revenue,'
+        ' p.first_order_revenue, p.first_product_id, p.first_category, p.first_brand, p.first_product, p.sessions_after_purchase,'
+        ' p.return_sessions, s.as_of_date - p.last_order_date AS recency_days,'
+        ' rfm.recency_score(s.as_of_date - p.last_order_date, s.recency_cutoffs) AS r,'
+        ' rfm.frequency_score(p.orders, s.frequency_cutoffs) AS f,'
+        ' rfm.monetary_score(p.revenue, s.monetary_cutoffs) AS m,'
+        ' SCORE AS rfm_score,'
+        ' rfm.segment_of(SCORE, s.rules) AS segment,'
+        ' rfm.segment_rank(SCORE, s.rules) AS segment_rank,'
+        ' rfm.segment_stage(SCORE, s.rules) AS stage,'
+        ' s.margin_rate, CASE WHEN p.customer_id IS NULL THEN s.cohorts END AS cohorts, p.segment_since,'
+        ' s.as_of, s.as_of_date, s.refreshed_at, s.registered, s.unassigned_revenue';
+BEGIN
+    columns := replace(columns, 'SCORE',
+        'rfm.rfm_score(s.as_of_date - p.last_order_date, p.orders, p.revenue, s.monetary_cutoffs, s.recency_cutoffs, s.frequency_cutoffs)');
+    IF snapshot IS NULL THEN
+        columns := regexp_replace(columns, E'\\ms\\.(\\w+)', format(E'(SELECT s.\\1 FROM %s s)', replace(quote_ident(model), E'\\', E'\\\\') || '.snapshot'), 'g');
+    END IF;
+    RETURN format('SELECT %s%s FROM %s p%s', columns,
+        (SELECT string_agg(format(', p.%I', d), '' ORDER BY i) FROM unnest(settings.dimensions) WITH ORDINALITY u(d, i)),
+        profiles, ' CROSS JOIN ' || snapshot || ' s');
+END $$;
 
 -- 70_analyses: sums that the workers of Citus make
 
@@ -2772,6 +2232,54 @@ BEGIN ATOMIC
     AS c(relation, column_name, comment);
 END;
 
+-- 81_functions, 82_time: of sharded lines, the query by customer
+
+CREATE OR REPLACE FUNCTION rfm.make_functions(model text, settings rfm.settings, grouped boolean DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    f        record;
+    made     oid[] := ARRAY[]::oid[];
+    routine  regprocedure;
+    name     text;
+    creation text;
+    command  text;
+    grants   text[];
+BEGIN
+    FOR f IN SELECT * FROM rfm.model_functions(model, settings,
+                CASE WHEN settings.storage = 'view' OR rfm.is_sharded(settings) THEN coalesce(grouped, rfm.needs_grouping(model, settings)) END) LOOP
+        name := format('%I.%I(%s)', model, f.name, f.types);
+        creation := format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql STABLE'
+            ' SET search_path = pg_catalog, pg_temp SET jit = off AS %L', model, f.name, f.arguments, f.result, f.body);
+        BEGIN
+            EXECUTE creation;
+        EXCEPTION WHEN invalid_function_definition THEN
+            grants := rfm.function_grants(name::regprocedure);
+            EXECUTE format('DROP FUNCTION %s', name);
+            EXECUTE creation;
+            FOREACH command IN ARRAY coalesce(grants, '{}') LOOP
+                EXECUTE command;
+            END LOOP;
+        END;
+        EXECUTE format('COMMENT ON FUNCTION %s IS %L', name, f.comment);
+        made := made || name::regprocedure::oid;
+    END LOOP;
+    FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
+        -- those of track_changes come and go with it
+        IF routine::oid <> ALL (made) AND (SELECT prorettype <> 'trigger'::regtype FROM pg_proc WHERE oid = routine) THEN
+            EXECUTE format('DROP FUNCTION %s', routine);
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.query_choice(model text, settings rfm.settings, grouped boolean, one_pass text, by_customer text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN settings.storage <> 'view' AND grouped IS NOT TRUE THEN
+        format('CASE WHEN (SELECT c.reltuples * 160 > %s FROM pg_class c WHERE c.oid = rfm.model_relation(%L, ''profiles'')) THEN %L ELSE %L END',
+               pg_size_bytes(settings.build_memory), model, by_customer, one_pass)
+        ELSE quote_literal(CASE WHEN grouped THEN by_customer ELSE one_pass END) END;
+END $$;
+
 -- 84_explain: of distributed lines
 
 CREATE OR REPLACE FUNCTION rfm.explain_query(model text, settings rfm.settings, grouped boolean) RETURNS text
@@ -3004,6 +2512,278 @@ BEGIN
         rfm.window_start_sql(s, 'c.as_of'));
 END $$;
 
+-- 85_refresh: the first refresh after an update brings functions, grants and comments of a model up to date
+
+CREATE FUNCTION rfm.made_by_this_version(model text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    this boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.compiled_views v JOIN pg_extension e ON e.extname = v.name AND e.extversion = v.query'
+        ' WHERE v.position = -2)', model) INTO this;
+    RETURN this;
+END $$;
+
+COMMENT ON FUNCTION rfm.made_by_this_version(text) IS
+    'Internal. Whether the functions and comments of a model were made by the version of the extension that is installed.';
+
+CREATE FUNCTION rfm.complete_model(model text, settings rfm.settings, grouped boolean, readers text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    before text;
+BEGIN
+    before := rfm.propagate_ddl(settings, 'off');
+    PERFORM rfm.make_functions(model, settings, grouped);
+    PERFORM rfm.propagate_ddl(settings, before);
+    PERFORM rfm.update_recorders(model, settings);
+    PERFORM rfm.grant_reading(model, readers);
+    PERFORM rfm.comment_model(model);
+    EXECUTE format('DELETE FROM %I.compiled_views WHERE position = -2', model);
+    EXECUTE format('INSERT INTO %I.compiled_views SELECT extname, -2, extversion FROM pg_extension WHERE extname = ''rfm_segments''', model);
+END $$;
+
+COMMENT ON FUNCTION rfm.complete_model(text, rfm.settings, boolean, text[]) IS
+    'Internal. Brings what goes with the views of a model up to date: functions, grants of its readers, comments.';
+
+CREATE OR REPLACE FUNCTION rfm.compile_model(model text) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s       rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    live    rfm.settings := s;
+    readers text[] := rfm.readers(model);
+    kind    "char" := (SELECT relkind FROM pg_class WHERE oid = rfm.model_relation(model, 'profiles'));
+    stays   boolean := false;
+    grouped boolean;
+    changed text[];
+    reason  text;
+    grants  text[];
+    command text;
+    name    text;
+BEGIN
+    PERFORM rfm.check_contract(s);
+    PERFORM rfm.check_distribution(s);
+    live.storage := 'view';
+    grouped := CASE WHEN rfm.is_shipped(s) THEN true WHEN s.storage = 'table' THEN false ELSE rfm.needs_grouping(model, s) END;
+
+    EXECUTE format('SELECT array_agg(coalesce(n.name, o.name)) FROM rfm.view_queries($1, $2, $3) n'
+        ' FULL JOIN (SELECT name::text, query FROM %I.compiled_views WHERE position >= 0) o ON n.name = o.name'
+        ' WHERE n.query IS DISTINCT FROM o.query OR rfm.model_relation($1, n.name) IS NULL', model)
+        INTO changed USING model, s, grouped;
+    IF changed IS NULL AND kind IS NOT DISTINCT FROM (CASE s.storage WHEN 'table' THEN 'r'::"char" WHEN 'materialized' THEN 'm' END) THEN
+        IF NOT rfm.made_by_this_version(model) THEN
+            PERFORM rfm.complete_model(model, s, grouped, readers);
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF rfm.is_distributed(s) AND rfm.model_relation(model, 'customers') IS NOT NULL THEN
+        -- tables that Citus makes by several connections it may not read together in one transaction
+        PERFORM set_config('citus.multi_shard_modify_mode', 'sequential', true);
+    END IF;
+    IF changed && '{valid_lines,unique_accounts,unique_products,profiles_source}' THEN
+        reason := 'the settings, or columns of the relations, changed';
+    END IF;
+    -- a table stays, with the history in it
+    stays := coalesce(kind = 'r' AND s.storage = 'table', false);
+
+    BEGIN
+        -- what lies below the stored layers
+        PERFORM rfm.make_relations(model, live, grouped, ARRAY(
+            SELECT unnest(changed) INTERSECT SELECT unnest('{valid_lines,unique_accounts,unique_products,profiles_source}'::text[])));
+        -- where the layers cannot stay as they are, the views on them are live for a moment
+        IF kind IS NOT NULL AND (NOT stays OR rfm.relation_columns(rfm.model_relation(model, 'profiles')) <> rfm.relation_columns(rfm.model_relation(model, 'profiles_source'))) THEN
+            PERFORM rfm.make_relations(model, live, grouped);
+            PERFORM rfm.take_layers_away(model, stays);
+            changed := NULL;
+        END IF;
+        PERFORM rfm.make_relations(model, s, grouped, changed);
+    EXCEPTION WHEN invalid_table_definition THEN
+        grants := rfm.view_grants(model);
+        FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND NOT ($1 AND name IN (''profiles'', ''snapshot''))'
+                ' ORDER BY position DESC', model) USING stays LOOP
+            PERFORM rfm.drop_relation(rfm.model_relation(model, name));
+        END LOOP;
+        PERFORM rfm.make_relations(model, live, grouped, '{valid_lines,unique_accounts,unique_products,profiles_source}');
+        PERFORM rfm.take_layers_away(model, stays);
+        PERFORM rfm.make_relations(model, s, grouped);
+        FOREACH command IN ARRAY grants LOOP
+            EXECUTE command;
+        END LOOP;
+    END;
+    IF s.storage = 'table' THEN
+        PERFORM rfm.make_refresh_tables(model);
+    END IF;
+
+    -- views that the settings no longer call for
+    FOR name IN EXECUTE format('SELECT name FROM %I.compiled_views WHERE position >= 0 AND name NOT IN'
+            ' (SELECT q.name FROM rfm.view_queries($1, $2, $3) q) ORDER BY position DESC', model) USING model, s, grouped LOOP
+        PERFORM rfm.drop_relation(rfm.model_relation(model, name));
+    END LOOP;
+    EXECUTE format('DELETE FROM %I.compiled_views WHERE position >= 0', model);
+    EXECUTE format('INSERT INTO %I.compiled_views SELECT q.name, q.position, q.query'
+        ' FROM rfm.view_queries($1, $2, $3) WITH ORDINALITY q(name, query, position)', model) USING model, s, grouped;
+    PERFORM rfm.complete_model(model, s, grouped, readers);
+    RETURN reason;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.fill_row(model text, name text, query text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format('SELECT q::text FROM (%s) q', query) INTO result;
+    EXECUTE format('INSERT INTO %1$I.%2$I SELECT (x.result).* FROM (SELECT $1::%1$I.%2$I AS result OFFSET 0) x', model, name) USING result;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.constant_row(relation regclass) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET datestyle = 'ISO' SET array_nulls = on AS $$
+DECLARE
+    columns text;
+BEGIN
+    EXECUTE (SELECT format('SELECT concat_ws('', '', %s) FROM (SELECT) one LEFT JOIN %s ON true',
+                string_agg(format('format(''%%L::%s AS %I'', %2$I)', format_type(atttypid, atttypmod), attname), ', ' ORDER BY attnum), relation)
+             FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped) INTO columns;
+    RETURN format('(SELECT %s)', columns);
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.refresh_profiles(model text, settings rfm.settings, OUT changed bigint, OUT passes int)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    as_of     text := rfm.as_of_sql(settings);
+    filled    boolean := rfm.model_relation(model, 'profiles_key') IS NOT NULL;
+    shipped   boolean := rfm.is_shipped(settings);
+    hash_from bigint := 0;
+    next_hash bigint;
+    query     text;
+    written   bigint;
+BEGIN
+    changed := 0;
+    passes := 0;
+    LOOP
+        passes := passes + 1;
+        -- the row without customer_id belongs to the first pass; it tells where the next one starts
+        query := CASE WHEN shipped THEN rfm.sharded_query(model, settings) ELSE rfm.pass_query(model, settings, hash_from) END;
+        IF filled THEN
+            EXECUTE rfm.write_profiles_query(model, query,
+                CASE WHEN hash_from = 0 THEN 'true' ELSE format('p.customer_id IS NOT NULL AND rfm.id_hash(p.customer_id) >= %s', hash_from) END,
+                as_of, hash_from)
+                INTO written, next_hash;
+        ELSE
+            EXECUTE rfm.fill_profiles_query(model, query, as_of, hash_from);
+            GET DIAGNOSTICS written = ROW_COUNT;
+            written := written - CASE WHEN hash_from = 0 THEN 1 ELSE 0 END;
+            next_hash := nullif(current_setting('rfm.next_hash'), '')::bigint;
+        END IF;
+        changed := changed + written;
+        EXIT WHEN next_hash IS NULL;
+        IF next_hash <= hash_from THEN
+            RAISE EXCEPTION 'the pass from hash % on ended at %', hash_from, next_hash USING ERRCODE = 'internal_error';
+        END IF;
+        hash_from := next_hash;
+        PERFORM rfm.report_stage(model, 'profiles', (5 + 70 * hash_from / 4294967296.0)::int);
+    END LOOP;
+    IF NOT filled THEN
+        PERFORM rfm.index_profiles(model);
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.build_model(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off SET enable_partitionwise_aggregate = on AS $$
+DECLARE
+    s          rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    refresh_id bigint := rfm.log_start(model, 'the model was created');
+BEGIN
+    IF s.storage = 'table' THEN
+        PERFORM rfm.refresh_tables(model, refresh_id, false);
+    ELSIF s.storage = 'materialized' THEN
+        EXECUTE format('REFRESH MATERIALIZED VIEW %I.profiles', model);
+        PERFORM rfm.log_stage(model, refresh_id, 'profiles');
+        EXECUTE format('REFRESH MATERIALIZED VIEW %I.snapshot', model);
+        PERFORM rfm.log_stage(model, refresh_id, 'snapshot');
+    END IF;
+    PERFORM rfm.analyze_stored(model);
+    PERFORM rfm.log_end(model, refresh_id, NULL);
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.log_start(model text, reason text) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id bigint;
+BEGIN
+    EXECUTE format('UPDATE %I.refresh_log l SET error = ''ended with its session'' WHERE finished_at IS NULL AND error IS NULL'
+        ' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND a.pid <> pg_backend_pid()'
+        -- what others do is hidden from who is neither superuser nor of their role
+        ' AND (a.query_start IS NULL OR a.state = ''active'' AND a.query_start <= l.started_at))', model);
+    EXECUTE format('INSERT INTO %I.refresh_log (started_at, pid, mode, reason) VALUES (clock_timestamp(), pg_backend_pid(), ''full'', $1)'
+        ' RETURNING refresh_id', model) INTO id USING reason;
+    RETURN id;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.read_relations(model text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    numbers text;
+BEGIN
+    -- who may not read them may not lock them either: the refresh will fail
+    EXECUTE format('SELECT CASE WHEN bool_and(has_any_column_privilege(x.reader, x.relation, ''SELECT'')) THEN string_agg(DISTINCT f::text, '' '') END'
+        ' FROM %I.settings s CROSS JOIN LATERAL rfm.contract_sources($1, s::rfm.settings) x'
+        ' CROSS JOIN LATERAL rfm.partition_family(x.relation) f WHERE NOT rfm.is_system_relation(f)', model) INTO numbers USING model;
+    RETURN numbers;
+END $$;
+
+CREATE OR REPLACE FUNCTION rfm.take_changes(model text, settings rfm.settings, full_reason text,
+        OUT reason text, OUT customer_ids text[], OUT with_nobody boolean, OUT accounts_changed boolean, OUT contract text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    state         record;
+    last_contract text;
+    set_back      boolean;
+    as_of         timestamptz;
+    window_start  timestamptz;
+    everything    text;
+    due           text[];
+    due_nobody    boolean;
+    customers     bigint;
+BEGIN
+    EXECUTE format('SELECT %s, %s', rfm.as_of_sql(settings), rfm.window_start_sql(settings, rfm.as_of_sql(settings))) INTO as_of, window_start;
+    EXECUTE format('SELECT contract, coalesce($1 < as_of OR $2 < window_start, false) FROM %I.last_build', model)
+        INTO last_contract, set_back USING as_of, window_start;
+    reason := coalesce(full_reason, CASE WHEN set_back IS NULL THEN 'nothing was stored yet' END);
+    IF rfm.model_relation(model, 'changes') IS NULL THEN
+        reason := coalesce(reason, 'changes are not tracked: see rfm.track_changes');
+        RETURN;
+    END IF;
+
+    SELECT * FROM rfm.contract_state(model, settings) INTO state;
+    contract := CASE WHEN state.reason IS NULL THEN state.fingerprint END;
+    reason := coalesce(reason, state.reason);
+
+    -- of tables that are not tracked somebody else has recorded something
+    EXECUTE format('WITH gone AS (DELETE FROM %1$I.changes RETURNING *), taken AS ('
+        ' SELECT g.* FROM gone g WHERE g.relation IN (SELECT f FROM %1$I.tracked t, rfm.partition_family(t.relation) f)), ids AS ('
+        ' SELECT DISTINCT u.id FROM taken t, unnest(t.customer_ids) u(id) WHERE $2)'
+        ' SELECT (SELECT string_agg(DISTINCT relation::regclass::text, '', '') FROM taken t WHERE t.everything),'
+        ' ARRAY(SELECT id::text FROM ids WHERE id IS NOT NULL), EXISTS (SELECT FROM ids WHERE id IS NULL),'
+        ' (SELECT coalesce(bool_or(t.relation = ANY ($1)), false) FROM taken t)', model)
+        INTO everything, customer_ids, with_nobody, accounts_changed USING state.account_relations, reason IS NULL;
+    reason := coalesce(reason, everything || ' changed as a whole',
+        CASE WHEN last_contract IS DISTINCT FROM contract THEN 'tracking is new, or a relation, view or trigger below the model was changed' END,
+        CASE WHEN set_back THEN 'the clock went backward' END);
+    IF reason IS NOT NULL THEN
+        RETURN;
+    END IF;
+
+    EXECUTE format('SELECT array_agg(customer_id::text) FILTER (WHERE customer_id IS NOT NULL), coalesce(bool_or(customer_id IS NULL), false)'
+        ' FROM %I.profiles WHERE next_change_at < $1 OR window_line_at < $2', model) INTO due, due_nobody USING as_of, window_start;
+    IF due IS NOT NULL THEN
+        customer_ids := ARRAY(SELECT unnest(customer_ids) UNION SELECT unnest(due));
+    END IF;
+    with_nobody := with_nobody OR due_nobody;
+    EXECUTE format('SELECT customers FROM %I.snapshot', model) INTO customers;
+    IF cardinality(customer_ids) > greatest(1000, customers / 5) THEN
+        reason := format('%s customers changed, of %s', cardinality(customer_ids), customers);
+    END IF;
+END $$;
+
 -- 85_refresh: tables of distributed models
 
 DROP FUNCTION rfm.make_relation(text, text, text, text);
@@ -3159,6 +2939,213 @@ BEGIN
             ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
             ' FROM %2$s s WHERE l.refresh_id = $1', model, rfm.constant_row(rfm.model_relation(model, 'snapshot'))) USING refresh_id;
     END IF;
+END $$;
+
+-- 86_check: ids are compared by bytes, whatever their collation
+
+CREATE OR REPLACE FUNCTION rfm.model_findings(model text) RETURNS SETOF rfm.finding
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+    s         rfm.settings := rfm.resolve_settings(rfm.model_settings(model));
+    f         rfm.finding;
+    stored    boolean := rfm.model_relation(model, 'profiles') IS NOT NULL;
+    pending   boolean;
+    -- of the lines of one reason
+    reason    int;
+    status    text;
+    lines     numeric;
+    orders    numeric;
+    customers numeric;
+    amount    numeric;
+    an_order  text;
+    customer  text;
+    as_of     timestamptz;
+    since     timestamptz;
+    profiles  text;
+    broken    boolean := false;
+    -- lines, orders, customers and money: of all lines; of those that count; as the model computes them; as it shows them
+    total     numeric[] := array_fill(0::numeric, '{4}');
+    plain     numeric[] := array_fill(0::numeric, '{4}');
+    fresh     numeric[];
+    shown     numeric[];
+    changed   bigint := 0;
+    one       text;
+BEGIN
+    PERFORM rfm.check_contract(s);
+    pending := rfm.settings_pending(model, s);
+    IF stored THEN
+        EXECUTE format('SELECT as_of FROM %I.snapshot', model) INTO as_of;
+    END IF;
+    IF as_of IS NULL THEN
+        EXECUTE 'SELECT ' || rfm.as_of_sql(s) INTO as_of;
+    END IF;
+    since := coalesce((as_of AT TIME ZONE s.time_zone - s.lookback) AT TIME ZONE s.time_zone, '-infinity');
+
+    -- money, lines, orders and customers by reason
+    FOR reason, status, lines, orders, customers, amount, an_order, customer IN EXECUTE rfm.reconciliation_query(s) USING as_of, since, now() LOOP
+        total := ARRAY[total[1] + lines, total[2] + orders, total[3] + customers, total[4] + amount];
+        IF reason >= 11 THEN
+            plain := ARRAY[plain[1] + CASE reason WHEN 12 THEN lines ELSE 0 END, plain[2] + CASE reason WHEN 12 THEN orders ELSE 0 END,
+                           plain[3] + customers, plain[4] + amount];
+        END IF;
+        broken := broken OR reason = 1;
+        f.severity := CASE WHEN reason = 1 THEN 'error' WHEN reason IN (3, 6, 9) THEN 'warning' ELSE 'note' END;
+        f.finding := format('%s: lines %s, orders %s, customers %s, amount %s', CASE reason
+            WHEN 12 THEN 'in the segments'
+            WHEN 11 THEN 'in their revenue only, refunds'
+            WHEN 10 THEN 'left out, no purchase in the window'
+            WHEN 9 THEN 'left out, customers with refunds only'
+            WHEN 8 THEN 'left out, before the window'
+            WHEN 7 THEN 'left out, at or after as_of'
+            WHEN 6 THEN 'left out, in the future'
+            WHEN 5 THEN format('left out, status %L', status)
+            WHEN 4 THEN 'left out, voided before as_of'
+            WHEN 3 THEN 'left out, without order_id, ordered_at or amount'
+            WHEN 2 THEN 'left out, without customer_id'
+            ELSE 'amount not finite or out of range, or ordered_at infinite' END,
+            lines, orders, customers, trim_scale(amount));
+        f.count := lines::bigint;
+        f.example := CASE WHEN reason IN (9, 10) OR an_order IS NULL THEN 'customer_id ' || customer ELSE 'order_id ' || an_order END;
+        f.what_to_do := CASE reason
+            WHEN 12 THEN 'Nothing: these are the customers.'
+            WHEN 11 THEN 'Nothing: a refund lowers the revenue and is no order.'
+            WHEN 10 THEN 'Nothing: they bought before the window; lookback sets its length.'
+            WHEN 9 THEN 'Look for their purchases: without one they are no customers.'
+            WHEN 8 THEN 'Nothing: lookback leaves older lines out.'
+            WHEN 7 THEN CASE WHEN s.as_of IS NULL THEN 'Nothing: the next refresh counts them.' ELSE 'Set a later as_of if they shall count.' END
+            WHEN 6 THEN 'Correct their dates, or wait: they count from their date on.'
+            WHEN 5 THEN 'Nothing, if this status shall not count; excluded_statuses sets it.'
+            WHEN 4 THEN 'Nothing: voided_at takes them out.'
+            WHEN 3 THEN 'Complete them, or leave them out in the view of the order lines.'
+            WHEN 2 THEN 'Give them a customer, or accept that their money belongs to nobody.'
+            ELSE 'Correct these lines: until then a refresh fails.' END;
+        RETURN NEXT f;
+    END LOOP;
+
+    RETURN QUERY SELECT 'warning', 'no customer has a purchase in the window', 0::bigint, NULL::text,
+        'Compare as_of, lookback, time_zone and excluded_statuses with the lines.' WHERE plain[3] = 0 AND total[1] > 0;
+
+    IF pending THEN
+        RETURN QUERY SELECT 'note', 'changed settings, or contract relations, are not yet in force', 1::bigint, NULL::text,
+            'Refresh the model; only then is it compared with the lines.';
+    ELSIF NOT broken THEN
+        IF stored THEN
+            profiles := rfm.profiles_at_query(model, s, as_of);
+            IF profiles IS NOT NULL THEN
+                EXECUTE format($q$
+                    SELECT ARRAY[coalesce(sum(f.lines), 0), coalesce(sum(f.orders), 0), count(*) FILTER (WHERE f.orders > 0),
+                                 coalesce(sum(f.revenue) FILTER (WHERE f.orders > 0), 0)],
+                           count(*) FILTER (WHERE d.differs), min(coalesce(f.customer_id, p.customer_id)::text COLLATE "C") FILTER (WHERE d.differs)
+                    FROM (SELECT * FROM (%1$s) q WHERE q.customer_id IS NOT NULL) f
+                    FULL JOIN (SELECT * FROM %2$I.profiles p WHERE p.customer_id IS NOT NULL) p ON p.customer_id = f.customer_id
+                    CROSS JOIN LATERAL (SELECT (f.customer_id, f.first_order_at, f.second_order_at, f.last_order_at, f.orders, f.lines, f.revenue, f.first_product_id)
+                        IS DISTINCT FROM (p.customer_id, p.first_order_at, p.second_order_at, p.last_order_at, p.orders, p.lines, p.revenue, p.first_product_id)) d(differs)
+                    $q$, profiles, model) INTO fresh, changed, one;
+            END IF;
+            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
+                ' FROM %I.profiles WHERE customer_id IS NOT NULL AND orders > 0', model) INTO shown;
+        ELSE
+            EXECUTE format('SELECT ARRAY[coalesce(sum(lines), 0), coalesce(sum(orders), 0), count(*), coalesce(sum(revenue), 0)]'
+                ' FROM %I.customers', model) INTO shown;
+        END IF;
+        fresh := coalesce(fresh, shown);
+        IF fresh <> plain THEN
+            RETURN QUERY SELECT 'error', format('the model does not reconcile with the lines: lines %s, orders %s, customers %s, amount %s more than counted here',
+                    fresh[1] - plain[1], fresh[2] - plain[2], fresh[3] - plain[3], trim_scale(fresh[4] - plain[4])),
+                (fresh[1] - plain[1])::bigint, NULL::text, 'CALL rfm.refresh(model, full_rebuild => true); if it stays, report it as an error of rfm_segments.';
+        ELSIF changed > 0 THEN
+            RETURN QUERY SELECT 'warning', format('customers whose lines have changed since the last refresh; the snapshot shows: lines %s, orders %s, customers %s, amount %s',
+                shown[1], shown[2], shown[3], trim_scale(shown[4])), changed, 'customer_id ' || one, 'Refresh the model.';
+        ELSE
+            RETURN QUERY SELECT 'note', format('reconciled, all lines: lines %s, orders %s, customers %s, amount %s',
+                total[1], total[2], total[3], trim_scale(total[4])), total[1]::bigint, NULL::text, 'Nothing: every line is accounted for.';
+        END IF;
+    END IF;
+
+    -- ids
+    RETURN QUERY EXECUTE format('SELECT ''warning'', ''orders of several customers'', count(*), ''order_id '' || min(o.id::text COLLATE "C"),'
+        ' ''Make order_id unique, for example by a prefix for each shop: until then such an order counts once for each customer.'''
+        ' FROM (SELECT x.id FROM (SELECT %s AS id, %s AS customer_id FROM %s x WHERE x.customer_id IS NOT NULL AND x.order_id IS NOT NULL GROUP BY 1, 2) x'
+        ' GROUP BY x.id HAVING count(*) > 1) o HAVING count(*) > 0',
+        rfm.id_column(s.order_lines, 'order_id'), rfm.id_column(s.order_lines, 'customer_id'), s.order_lines);
+    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.accounts, 'customer_id');
+    RETURN QUERY SELECT * FROM rfm.duplicate_findings(s.products, 'product_id');
+    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'customer_id', s.accounts, 'Add the accounts: such a customer has no channel and no dimensions.');
+    RETURN QUERY SELECT * FROM rfm.unknown_findings(s.order_lines, 'product_id', s.products, 'Add the products: such a line has no category and no cost.');
+    RETURN QUERY SELECT * FROM rfm.status_findings(s);
+
+    -- scores
+    IF stored OR NOT broken THEN
+        EXECUTE format('SELECT (s.as_of AT TIME ZONE %L)::date - max(c.last_order_at AT TIME ZONE %1$L)::date FROM %2$I.overview s, %2$I.customers c GROUP BY s.as_of',
+            s.time_zone, model) INTO changed;
+        IF changed > 90 THEN
+            RETURN QUERY SELECT 'warning', 'days from the newest purchase to as_of: by then everyone hibernates', changed, NULL::text,
+                'Look whether the load of the order lines still runs; for a static export set as_of.';
+        END IF;
+        RETURN QUERY SELECT * FROM rfm.axis_findings(model);
+    END IF;
+    IF stored THEN
+        RETURN QUERY SELECT * FROM rfm.age_findings(model, s, as_of);
+    END IF;
+END $$;
+
+-- 86_check: distributed lines are reconciled where they are
+
+CREATE OR REPLACE FUNCTION rfm.reconciliation_query(settings rfm.settings) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    s        rfm.settings := settings;
+    excluded text := CASE WHEN rfm.column_type(s.order_lines, 'status') IS NULL OR s.excluded_statuses = '{}' THEN 'false'
+        ELSE format('coalesce(x.status::text COLLATE "C" = ANY (%L::text[]), false)', s.excluded_statuses) END;
+    voided   text := 'false';
+BEGIN
+    -- the moment from which a line no longer counts, and until which it did, whatever its status says
+    IF rfm.column_type(s.order_lines, 'voided_at') IS NOT NULL THEN
+        voided := format('coalesce(%s < $1, false)', rfm.instant_column(s.order_lines, 'voided_at', s.time_zone));
+        excluded := format('(x.voided_at IS NULL AND %s)', excluded);
+    END IF;
+    -- OFFSET 0: what is computed of a line is computed once; of distributed lines it would bring them here
+    RETURN format($q$
+        WITH l AS (
+            SELECT x.customer_id, x.order_id, x.money,
+                   CASE WHEN NOT x.is_complete OR x.is_voided OR x.is_excluded OR x.is_sound THEN
+                       CASE WHEN x.customer_id IS NULL THEN 2
+                            WHEN NOT x.is_complete THEN 3
+                            WHEN x.is_voided THEN 4
+                            WHEN x.is_excluded THEN 5
+                            WHEN x.at >= $1 THEN CASE WHEN x.at >= $3 THEN 6 ELSE 7 END
+                            WHEN x.at < $2 THEN 8
+                            WHEN x.money < 0 THEN 11 ELSE 12 END
+                   ELSE 1 END AS reason, CASE WHEN x.is_excluded THEN x.status END AS status
+            FROM (SELECT %1$s AS customer_id, %2$s AS order_id, %3$s AS at, %4$s AS status, 
+                         %8$s AND x.ordered_at <> '-infinity' AS is_sound, CASE WHEN %8$s THEN rfm.money(x.amount) END AS money,
+                         x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AS is_complete,
+                         %5$s AS is_voided, %6$s AS is_excluded
+                  FROM %7$s x%9$s) x%9$s),
+        g AS (
+            SELECT customer_id, order_id, reason, CASE WHEN reason = 5 THEN status END AS status,
+                   count(*) AS lines, sum(money) AS money, bool_or(reason = 8 AND money >= 0) AS buys_before
+            FROM l GROUP BY 1, 2, 3, 4),
+        c AS (
+            SELECT g.*, bool_or(reason = 12) OVER w AS buys, bool_or(buys_before) OVER w AS bought
+            FROM g WINDOW w AS (PARTITION BY customer_id)),
+        k AS (
+            SELECT customer_id, order_id, status, lines, money,
+                   CASE WHEN reason < 11 OR buys THEN reason WHEN bought THEN 10 ELSE 9 END AS reason
+            FROM c),
+        n AS (
+            SELECT k.*,
+                   order_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id, order_id ORDER BY reason DESC, status) = 1 AS is_order,
+                   customer_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id ORDER BY reason DESC, status, order_id) = 1 AS is_customer
+            FROM k)
+        SELECT reason, status, sum(lines)::bigint AS lines, count(*) FILTER (WHERE is_order) AS orders,
+               count(*) FILTER (WHERE is_customer) AS customers, coalesce(sum(money), 0) AS amount,
+               min(order_id::text COLLATE "C") AS an_order, min(customer_id::text COLLATE "C") AS a_customer
+        FROM n GROUP BY reason, status ORDER BY reason DESC, status$q$,
+        rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
+        rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone), rfm.text_column(s.order_lines, 'status'),
+        voided, excluded, s.order_lines, 'abs(x.amount::numeric) <= 922337203685476',
+        CASE WHEN NOT rfm.is_distributed(s) THEN ' OFFSET 0' END);
 END $$;
 
 -- 87_refresh_distributed: the refresh of a model whose order lines are distributed by Citus
@@ -3350,6 +3337,78 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.refresh_distributed(text, bigint) IS 'Internal. Brings the stored layers of a model with distributed order lines up to date.';
 
+-- 88_schedule: the same hint in sessions with other settings
+
+CREATE OR REPLACE FUNCTION rfm.require_pg_cron(model text, cron text) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- hidden from who may not read it
+    cron_database text := (SELECT setting FROM pg_settings WHERE name = 'cron.database_name');
+    shell_command text := format('psql -X -d %s -c %s',
+        '''' || replace(current_database(), '''', E'\'\\\'\'') || '''',
+        '''' || replace(rfm.refresh_command(model), '''', E'\'\\\'\'') || '''');
+    problem       text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
+        IF cron_database = current_database() THEN
+            RAISE EXCEPTION 'pg_cron is not created in database "%"', current_database() USING ERRCODE = 'undefined_object',
+                HINT = format('As a superuser: CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO %I;', current_user);
+        ELSIF EXISTS (SELECT FROM pg_database WHERE datname = cron_database) THEN
+            RAISE EXCEPTION 'pg_cron is in database "%", not in this one', cron_database USING ERRCODE = 'undefined_object',
+                HINT = format('In database "%s", as a superuser: ', cron_database)
+                    || CASE WHEN cron IS NULL THEN format('SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = %L;', rfm.job_name(model))
+                            ELSE format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L);', rfm.job_name(model), cron,
+                                        rfm.refresh_command(model), current_database(), current_user) END;
+        END IF;
+        RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database() USING ERRCODE = 'undefined_object',
+            HINT = E'Without it, schedule the refresh outside of the database, in a crontab or as a systemd timer:\n'
+                || format(E'%s %s\n', coalesce(cron, '*/15 * * * *'), replace(shell_command, '%', E'\\%'))
+                || format('systemd-run --user --on-calendar=''*:0/15'' %s', shell_command);
+    END IF;
+
+    problem := CASE
+        WHEN NOT has_schema_privilege('cron', 'USAGE') THEN format('GRANT USAGE ON SCHEMA cron TO %I;', current_user)
+        WHEN NOT has_table_privilege('cron.job', 'SELECT') THEN format('GRANT SELECT ON cron.job TO %I;', current_user)
+        ELSE (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I;', p.oid::regprocedure, current_user) FROM pg_proc p
+              JOIN pg_namespace n ON n.oid = p.pronamespace
+              WHERE n.nspname = 'cron' AND (p.proname, p.pronargs) IN (('schedule', 3), ('unschedule', 1))
+                AND NOT has_function_privilege(p.oid, 'EXECUTE') LIMIT 1) END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'role "%" may not use pg_cron', current_user USING ERRCODE = 'insufficient_privilege',
+            HINT = 'As a superuser: ' || problem;
+    END IF;
+END $$;
+
+-- 90_grants: readers may not call what records changes, and a grant that is there is not repeated
+
+CREATE OR REPLACE FUNCTION rfm.grant_reading(model text, roles text[]) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass;
+    routine  regprocedure;
+    grantees text := (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ') FROM unnest(roles) r);
+BEGIN
+    IF grantees IS NOT NULL THEN
+        -- neither schema nor functions again, which would look like other ones to contract_state
+        IF EXISTS (SELECT FROM unnest(roles) r WHERE NOT EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) g
+                WHERE n.nspname = model AND g.privilege_type = 'USAGE'
+                  AND r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', model, grantees);
+        END IF;
+        FOREACH relation IN ARRAY rfm.readable_relations(model) LOOP
+            EXECUTE format('GRANT SELECT ON %s TO %s', relation, grantees);
+        END LOOP;
+        -- not what records changes: it has the rights of the owner, also in a trigger on a table of the reader
+        FOREACH routine IN ARRAY rfm.own_functions(model) LOOP
+            IF EXISTS (SELECT FROM pg_proc p, unnest(roles) r WHERE p.oid = routine AND NOT p.prosecdef
+                    AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) g
+                                    WHERE r = CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee) END)) THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, grantees);
+            END IF;
+        END LOOP;
+    END IF;
+END $$;
+
 -- 90_grants: what readers of a distributed model need on the workers
 
 -- On the workers of Citus the reader reads by himself, not through the owner of the view.
@@ -3378,63 +3437,4 @@ BEGIN
             EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM %s', routine, grantee);
         END LOOP;
     END IF;
-END $$;
-
--- 86_check: distributed lines are reconciled where they are
-
-CREATE OR REPLACE FUNCTION rfm.reconciliation_query(settings rfm.settings) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    s        rfm.settings := settings;
-    excluded text := CASE WHEN rfm.column_type(s.order_lines, 'status') IS NULL OR s.excluded_statuses = '{}' THEN 'false'
-        ELSE format('coalesce(x.status::text COLLATE "C" = ANY (%L::text[]), false)', s.excluded_statuses) END;
-    voided   text := 'false';
-BEGIN
-    -- the moment from which a line no longer counts, and until which it did, whatever its status says
-    IF rfm.column_type(s.order_lines, 'voided_at') IS NOT NULL THEN
-        voided := format('coalesce(%s < $1, false)', rfm.instant_column(s.order_lines, 'voided_at', s.time_zone));
-        excluded := format('(x.voided_at IS NULL AND %s)', excluded);
-    END IF;
-    -- OFFSET 0: what is computed of a line is computed once; of distributed lines it would bring them here
-    RETURN format($q$
-        WITH l AS (
-            SELECT x.customer_id, x.order_id, x.money,
-                   CASE WHEN NOT x.is_complete OR x.is_voided OR x.is_excluded OR x.is_sound THEN
-                       CASE WHEN x.customer_id IS NULL THEN 2
-                            WHEN NOT x.is_complete THEN 3
-                            WHEN x.is_voided THEN 4
-                            WHEN x.is_excluded THEN 5
-                            WHEN x.at >= $1 THEN CASE WHEN x.at >= $3 THEN 6 ELSE 7 END
-                            WHEN x.at < $2 THEN 8
-                            WHEN x.money < 0 THEN 11 ELSE 12 END
-                   ELSE 1 END AS reason, CASE WHEN x.is_excluded THEN x.status END AS status
-            FROM (SELECT %1$s AS customer_id, %2$s AS order_id, %3$s AS at, %4$s AS status, 
-                         %8$s AND x.ordered_at <> '-infinity' AS is_sound, CASE WHEN %8$s THEN rfm.money(x.amount) END AS money,
-                         x.order_id IS NOT NULL AND x.ordered_at IS NOT NULL AND x.amount IS NOT NULL AS is_complete,
-                         %5$s AS is_voided, %6$s AS is_excluded
-                  FROM %7$s x%9$s) x%9$s),
-        g AS (
-            SELECT customer_id, order_id, reason, CASE WHEN reason = 5 THEN status END AS status,
-                   count(*) AS lines, sum(money) AS money, bool_or(reason = 8 AND money >= 0) AS buys_before
-            FROM l GROUP BY 1, 2, 3, 4),
-        c AS (
-            SELECT g.*, bool_or(reason = 12) OVER w AS buys, bool_or(buys_before) OVER w AS bought
-            FROM g WINDOW w AS (PARTITION BY customer_id)),
-        k AS (
-            SELECT customer_id, order_id, status, lines, money,
-                   CASE WHEN reason < 11 OR buys THEN reason WHEN bought THEN 10 ELSE 9 END AS reason
-            FROM c),
-        n AS (
-            SELECT k.*,
-                   order_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id, order_id ORDER BY reason DESC, status) = 1 AS is_order,
-                   customer_id IS NOT NULL AND row_number() OVER (PARTITION BY customer_id ORDER BY reason DESC, status, order_id) = 1 AS is_customer
-            FROM k)
-        SELECT reason, status, sum(lines)::bigint AS lines, count(*) FILTER (WHERE is_order) AS orders,
-               count(*) FILTER (WHERE is_customer) AS customers, coalesce(sum(money), 0) AS amount,
-               min(order_id::text COLLATE "C") AS an_order, min(customer_id::text COLLATE "C") AS a_customer
-        FROM n GROUP BY reason, status ORDER BY reason DESC, status$q$,
-        rfm.id_column(s.order_lines, 'customer_id'), rfm.id_column(s.order_lines, 'order_id'),
-        rfm.instant_column(s.order_lines, 'ordered_at', s.time_zone), rfm.text_column(s.order_lines, 'status'),
-        voided, excluded, s.order_lines, 'abs(x.amount::numeric) <= 922337203685476',
-        CASE WHEN NOT rfm.is_distributed(s) THEN ' OFFSET 0' END);
 END $$;
