@@ -134,7 +134,7 @@ COMMENT ON FUNCTION rfm.breakdown_values(rfm.settings) IS 'Internal. The dimensi
 -- nobody asks for cost nothing. once: what is asked for several times of a customer is computed once, which is best where
 -- all columns are asked for; without it parallel workers may help to read a view. The type of the OFFSET lets the planner
 -- see before planning that it is 0. Who has no rank is in no tally.
-CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean, distributed boolean DEFAULT false) RETURNS text
+CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean, distributed boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := settings;
@@ -185,6 +185,13 @@ BEGIN
         CASE WHEN distributed THEN 'NULL::numeric[]' ELSE 'rfm.percent_sums(c.revenue) FILTER (WHERE c.orders > 0)' END);
 END $$;
 COMMENT ON FUNCTION rfm.summaries_query(rfm.settings, text, boolean, boolean) IS 'Internal. SQL of the one row of summaries over profiles with scores. distributed: of sums that the workers of Citus make, without the percents.';
+
+CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN rfm.summaries_query(settings, scored, once, false);
+END $$;
+COMMENT ON FUNCTION rfm.summaries_query(rfm.settings, text, boolean) IS 'Internal. SQL of the one row of summaries over profiles with scores.';
 
 -- What needs no more of the customers than sums by score reads these. Live, the one pass over the lines answers them from
 -- memory: no row per customer is made. rules: SQL of the rules, for storage view.

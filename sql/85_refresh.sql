@@ -58,35 +58,40 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION rfm.drop_relation(regclass) IS 'Internal. Drops a relation of whatever kind; nothing for NULL.';
 
+CREATE FUNCTION rfm.make_segment_changes(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF rfm.model_relation(model, 'segment_changes') IS NULL THEN
+        EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
+                       rfm.history_columns('segment_since', 'as_of'));
+        EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.make_segment_changes(text) IS 'Internal. Makes the table of the segments that ended, where there is none.';
+
 -- Makes one relation, or replaces a view in place. Stored layers are made empty; of a table that is there only the columns
 -- that changed are made again.
-CREATE FUNCTION rfm.make_relation(model text, settings rfm.settings, name text, query text) RETURNS void
+CREATE FUNCTION rfm.make_relation(model text, storage text, name text, query text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     relation regclass := rfm.model_relation(model, name);
 BEGIN
     IF name NOT IN ('profiles', 'snapshot', 'stored_summaries') THEN
-        IF name = 'segment_history' AND rfm.model_relation(model, 'segment_changes') IS NULL THEN
-            EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
-                           rfm.history_columns('segment_since', 'as_of'));
-            EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
-            PERFORM rfm.distribute_table(model, 'segment_changes', settings);
+        IF name = 'segment_history' THEN
+            PERFORM rfm.make_segment_changes(model);
         END IF;
         EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
     ELSIF relation IS NULL THEN
         EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
-                       CASE settings.storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
+                       CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
         -- a table is indexed when it is filled
-        IF settings.storage <> 'table' OR name = 'snapshot' THEN
+        IF storage <> 'table' OR name = 'snapshot' THEN
             EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
                            CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
         END IF;
-        IF name <> 'stored_summaries' THEN
-            PERFORM rfm.distribute_table(model, name, settings);
-        END IF;
     END IF;
 END $$;
-COMMENT ON FUNCTION rfm.make_relation(text, rfm.settings, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
+COMMENT ON FUNCTION rfm.make_relation(text, text, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
 
 -- What a refresh of the tables needs beside them: the profiles and the snapshot as they were before it, and what it was
 -- built from.
@@ -147,7 +152,15 @@ DECLARE
 BEGIN
     FOR v IN SELECT * FROM rfm.view_queries(model, settings, grouped) LOOP
         IF names IS NULL OR v.name = ANY (names) THEN
-            PERFORM rfm.make_relation(model, settings, v.name, v.query);
+            -- each table before the views on it, which Citus would take for its own
+            IF v.name = 'segment_history' THEN
+                PERFORM rfm.make_segment_changes(model);
+                PERFORM rfm.distribute_table(model, 'segment_changes', settings);
+            END IF;
+            PERFORM rfm.make_relation(model, settings.storage, v.name, v.query);
+            IF settings.storage = 'table' AND v.name IN ('profiles', 'snapshot') THEN
+                PERFORM rfm.distribute_table(model, v.name, settings);
+            END IF;
         END IF;
     END LOOP;
     PERFORM rfm.propagate_ddl(settings, before);

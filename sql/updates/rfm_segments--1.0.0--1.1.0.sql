@@ -1475,8 +1475,6 @@ END $$;
 
 -- 70_analyses: sums that the workers of Citus make
 
-DROP FUNCTION rfm.summaries_query(rfm.settings, text, boolean);
-
 CREATE OR REPLACE FUNCTION rfm.snapshot_query(settings rfm.settings, profiles text, rules_sql text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1521,7 +1519,7 @@ COMMENT ON FUNCTION rfm.snapshot_row_query(rfm.settings, text, text) IS 'Interna
 -- nobody asks for cost nothing. once: what is asked for several times of a customer is computed once, which is best where
 -- all columns are asked for; without it parallel workers may help to read a view. The type of the OFFSET lets the planner
 -- see before planning that it is 0. Who has no rank is in no tally.
-CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean, distributed boolean DEFAULT false) RETURNS text
+CREATE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean, distributed boolean) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     s         rfm.settings := settings;
@@ -2232,6 +2230,14 @@ BEGIN ATOMIC
     AS c(relation, column_name, comment);
 END;
 
+-- 70_analyses: what a refresh that began before the update may still call
+
+CREATE OR REPLACE FUNCTION rfm.summaries_query(settings rfm.settings, scored text, once boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN rfm.summaries_query(settings, scored, once, false);
+END $$;
+
 -- 81_functions, 82_time: of sharded lines, the query by customer
 
 CREATE OR REPLACE FUNCTION rfm.make_functions(model text, settings rfm.settings, grouped boolean DEFAULT NULL) RETURNS void
@@ -2786,38 +2792,6 @@ END $$;
 
 -- 85_refresh: tables of distributed models
 
-DROP FUNCTION rfm.make_relation(text, text, text, text);
-
--- Makes one relation, or replaces a view in place. Stored layers are made empty; of a table that is there only the columns
--- that changed are made again.
-CREATE FUNCTION rfm.make_relation(model text, settings rfm.settings, name text, query text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    relation regclass := rfm.model_relation(model, name);
-BEGIN
-    IF name NOT IN ('profiles', 'snapshot', 'stored_summaries') THEN
-        IF name = 'segment_history' AND rfm.model_relation(model, 'segment_changes') IS NULL THEN
-            EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
-                           rfm.history_columns('segment_since', 'as_of'));
-            EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
-            PERFORM rfm.distribute_table(model, 'segment_changes', settings);
-        END IF;
-        EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
-    ELSIF relation IS NULL THEN
-        EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
-                       CASE settings.storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
-        -- a table is indexed when it is filled
-        IF settings.storage <> 'table' OR name = 'snapshot' THEN
-            EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
-                           CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
-        END IF;
-        IF name <> 'stored_summaries' THEN
-            PERFORM rfm.distribute_table(model, name, settings);
-        END IF;
-    END IF;
-END $$;
-COMMENT ON FUNCTION rfm.make_relation(text, rfm.settings, text, text) IS 'Internal. Makes one relation of a model, or replaces a view in place.';
-
 CREATE OR REPLACE FUNCTION rfm.make_refresh_tables(model text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -2847,7 +2821,15 @@ DECLARE
 BEGIN
     FOR v IN SELECT * FROM rfm.view_queries(model, settings, grouped) LOOP
         IF names IS NULL OR v.name = ANY (names) THEN
-            PERFORM rfm.make_relation(model, settings, v.name, v.query);
+            -- each table before the views on it, which Citus would take for its own
+            IF v.name = 'segment_history' THEN
+                PERFORM rfm.make_segment_changes(model);
+                PERFORM rfm.distribute_table(model, 'segment_changes', settings);
+            END IF;
+            PERFORM rfm.make_relation(model, settings.storage, v.name, v.query);
+            IF settings.storage = 'table' AND v.name IN ('profiles', 'snapshot') THEN
+                PERFORM rfm.distribute_table(model, v.name, settings);
+            END IF;
         END IF;
     END LOOP;
     PERFORM rfm.propagate_ddl(settings, before);
@@ -2938,6 +2920,40 @@ BEGIN
         EXECUTE format('UPDATE %1$I.refresh_log l SET customers = s.customers, as_of = s.as_of, recency_cutoffs = s.recency_cutoffs::text,'
             ' frequency_cutoffs = s.frequency_cutoffs::text, monetary_cutoffs = s.monetary_cutoffs::text'
             ' FROM %2$s s WHERE l.refresh_id = $1', model, rfm.constant_row(rfm.model_relation(model, 'snapshot'))) USING refresh_id;
+    END IF;
+END $$;
+
+-- 85_refresh: the table of the segments that ended, made before the view on it
+
+CREATE FUNCTION rfm.make_segment_changes(model text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF rfm.model_relation(model, 'segment_changes') IS NULL THEN
+        EXECUTE format('CREATE TABLE %1$I.segment_changes AS SELECT %2$s FROM %1$I.scored WITH NO DATA', model,
+                       rfm.history_columns('segment_since', 'as_of'));
+        EXECUTE format('CREATE INDEX segment_changes_key ON %I.segment_changes (customer_id)', model);
+    END IF;
+END $$;
+COMMENT ON FUNCTION rfm.make_segment_changes(text) IS 'Internal. Makes the table of the segments that ended, where there is none.';
+
+CREATE OR REPLACE FUNCTION rfm.make_relation(model text, storage text, name text, query text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation regclass := rfm.model_relation(model, name);
+BEGIN
+    IF name NOT IN ('profiles', 'snapshot', 'stored_summaries') THEN
+        IF name = 'segment_history' THEN
+            PERFORM rfm.make_segment_changes(model);
+        END IF;
+        EXECUTE format('CREATE OR REPLACE VIEW %I.%I AS %s', model, name, query);
+    ELSIF relation IS NULL THEN
+        EXECUTE format('CREATE %s %I.%I AS %s WITH NO DATA',
+                       CASE storage WHEN 'table' THEN 'TABLE' ELSE 'MATERIALIZED VIEW' END, model, name, query);
+        -- a table is indexed when it is filled
+        IF storage <> 'table' OR name = 'snapshot' THEN
+            EXECUTE format('CREATE UNIQUE INDEX %I ON %I.%I (%s)', name || '_key', model, name,
+                           CASE name WHEN 'profiles' THEN 'customer_id' ELSE 'as_of' END);
+        END IF;
     END IF;
 END $$;
 
