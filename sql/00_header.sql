@@ -7,15 +7,23 @@
  *	20_segment		rules, and the segment that a code falls into
  *	30_cutoffs		cut points from percentiles
  *	40_profile		order lines to customers: the aggregates
+ *	44_aggregate_state	states of aggregates that several machines add up
  *	45_visits		sessions of customers after their first order
+ *	46_ledger		months, margin and clock of a customer
+ *	48_cells, 49_tally	sums by score and segment
  *	50_rates		intervals, tests and rates over time
+ *	52_gateway		what became of who came by a product
  *	60_model		a model: its settings, creation, configuration and removal
- *	65_contract		the user's relations, checked; the only part that reads them
+ *	65_contract		the user's relations, checked, and how they are read
  *	66_tracking		which customers changed since the last refresh
+ *	67_distributed	the same of lines that Citus has distributed
+ *	68_sharded		and of lines in foreign tables
  *	70_analyses		the views of a model
  *	80_campaigns	actions, campaigns and their return
+ *	81_functions, 82_time, 84_explain	the functions of a model
  *	85_refresh		how a model is brought up to date
  *	86_check		what is wrong with the data or the rules of a model
+ *	87_refresh_distributed	the refresh where Citus has distributed the lines
  *	88_schedule		a refresh at fixed times
  *	90_grants		who may use what
  */
